@@ -1,0 +1,153 @@
+/* node.h - the driver: feeds the Raft core, the disks, the peers and the waiting clients.
+ *
+ * Owns no thread, socket, file or clock: it is handed stores, a network and the time, so that
+ * the simulator runs this very code.  Loop thread only.
+ *
+ * The runner's duties: call node_run when node_deadline has come and at the end of every loop
+ * turn in which wake was asked for; call node_on_storage when a store woke the loop; pass the
+ * network's events (node_network_events). */
+#ifndef HOLDFAST_NODE_H
+#define HOLDFAST_NODE_H
+
+#include <holdfast/blob.h>
+#include <holdfast/err.h>
+#include <holdfast/raft.h>
+#include <holdfast/statemachine.h>
+#include <holdfast/storage.h>
+#include <holdfast/transport.h>
+#include <holdfast/wire.h>
+
+#include <sys/queue.h>
+
+struct node_peer {
+    raft_id id;
+    char raft_addr[ADDRESS_MAX + 1];
+};
+
+struct node_config {
+    struct identity identity;
+    char http_addr[ADDRESS_MAX + 1]; /* announced to clients */
+    struct node_peer members[MEMBERS_MAX]; /* the first configuration, this node included */
+    uint32_t n_members;
+    uint32_t election_min_ms, election_max_ms, heartbeat_ms;
+    uint32_t batch_entries;    /* entries in one append message */
+    uint32_t flush_ms;         /* longest time that applied state waits for the state store */
+    size_t pending_bytes_max;
+    uint64_t seed;
+    bool pre_vote, check_quorum;
+};
+
+/* What the node asks of its runner. */
+struct node_host {
+    uint64_t (*now_ms)(void *arg);      /* monotonic */
+    uint64_t (*now_us)(void *arg);      /* monotonic, for statistics only */
+    uint64_t (*wall_ms)(void *arg);     /* for the time stamp of entries only */
+    void (*wake)(void *arg);            /* call node_run at the end of this loop turn */
+    /* The cluster refuses this node for good (wrong cluster, replaced data directory). */
+    void (*refused)(void *arg, const char *why);
+    void *arg;
+};
+
+struct node;
+
+/* Reads the stores and begins as a follower; waits for nothing.  ERR_CORRUPT, ERR_IO,
+ * ERR_FOREIGN with a sentence in `message` (STORAGE_MESSAGE_MAX). The stores and the network
+ * are borrowed and outlive the node. */
+MUST_CHECK enum err node_new(const struct node_config *config, const struct node_host *host,
+                             struct log_store *log, struct state_store *state,
+                             struct network *network, struct node **out, char *message);
+/* Every op still waiting is done with ERR_SHUTTING_DOWN and its true outcome. */
+void node_free(struct node *node);
+
+/* What the network shall call, once the node exists (transport_start). */
+struct network_events node_network_events(struct node *node);
+
+void node_run(struct node *node);
+uint64_t node_deadline(const struct node *node); /* on the host's monotonic clock, ms */
+void node_on_storage(struct node *node);         /* a store has completions */
+
+/* Stop: hand leadership over, refuse new ops, flush the state.  node_stopped turns true when
+ * nothing is left to wait for or `timeout_ms` has passed. */
+void node_stop(struct node *node, uint32_t timeout_ms);
+bool node_stopped(const struct node *node);
+
+/* ---- operations: submitted once, done once */
+
+enum op_type {
+    OP_WRITE, /* a command through the log */
+    OP_READ,  /* calls `read` when the state may be read under `consistency` */
+    OP_INFO,  /* the cluster as the leader sees it */
+};
+
+enum consistency { CONSISTENCY_LINEARIZABLE, CONSISTENCY_LEASE, CONSISTENCY_STALE };
+
+struct op {
+    /* set by the submitter */
+    enum op_type type;
+    uint64_t deadline_ms;          /* on the host's monotonic clock */
+    struct blob *command;          /* WRITE: an encoded command; the reference is the op's */
+    enum consistency consistency;  /* READ */
+    uint64_t min_revision;         /* READ: wait until the store has it; 0: none */
+    uint64_t max_stale_ms;         /* READ, stale: UINT64_MAX: any age */
+    bool local_only;               /* WRITE: do not forward; ERR_NO_LEADER on a follower */
+    void (*done)(struct op *op);   /* called once, on the loop thread, perhaps within submit.
+                                      The op is the submitter's again and may be freed */
+    void *user;
+
+    /* set by the node before done */
+    enum err err;                  /* OK: applied, or: the state may be read now */
+    enum outcome outcome;          /* WRITE */
+    const struct command_result *result; /* WRITE, applied: lives until done returns */
+    const struct frame *info;      /* INFO, OK: info_reply; lives until done returns */
+    uint64_t staleness_ms;         /* READ: age bound of what is read; 0 if linearizable */
+
+    /* the node's while it owns the op */
+    TAILQ_ENTRY(op) link;
+    uint64_t node_a, node_b;
+    uint32_t node_state;
+    void *node_p;
+};
+
+/* Takes the op until done. */
+void node_submit(struct node *node, struct op *op);
+
+/* The state, for OP_READ's done callback: reads happen between begin and end there. */
+struct statemachine *node_statemachine(struct node *node);
+
+/* ---- what people may see */
+
+struct node_status {
+    raft_id id, leader;
+    enum raft_role role;
+    raft_term term;
+    raft_index commit, applied, first, last, durable; /* durable: applied and in the state store */
+    uint64_t revision, keys;
+    uint64_t leader_silence_ms; /* since the leader was last heard of; 0 on the leader */
+    bool disk_stalled, stopping, no_space;
+    char leader_http[ADDRESS_MAX + 1]; /* "" if not known */
+};
+void node_status(const struct node *node, struct node_status *out);
+
+struct node_stats {
+    uint64_t elections_started, terms_led, step_downs, leader_changes;
+    uint64_t msgs_in[RAFT_MSG_TYPES], msgs_out[RAFT_MSG_TYPES];
+    uint64_t proposals, proposal_batches, reads, read_rounds, forwarded_out, forwarded_in;
+    uint64_t applied_entries, flushes;
+    uint64_t proposals_waiting, proposals_waiting_bytes, reads_waiting, pending_bytes;
+    struct log_stats log;
+    struct state_stats state;
+};
+void node_stats(struct node *node, struct node_stats *out);
+
+/* Members with what is known of each: the announced name and addresses (empty before). */
+struct node_member {
+    raft_id id;
+    bool voter;
+    char name[NODE_NAME_MAX + 1];
+    char raft_addr[ADDRESS_MAX + 1], http_addr[ADDRESS_MAX + 1];
+};
+uint32_t node_members(const struct node *node, struct node_member *out /* MEMBERS_MAX */);
+
+const struct identity *node_identity(const struct node *node);
+
+#endif

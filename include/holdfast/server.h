@@ -1,0 +1,34 @@
+/* server.h - the REST API over one node: routes, JSON, errors.  The contract: holdfast-api(7).
+ * Loop thread only. */
+#ifndef HOLDFAST_SERVER_H
+#define HOLDFAST_SERVER_H
+
+#include <holdfast/err.h>
+#include <holdfast/http.h>
+#include <holdfast/node.h>
+#include <holdfast/transport.h>
+
+struct event_base;
+
+struct server_config {
+    const char *http_addr;           /* host:port to listen on */
+    bool redirect;                   /* answer 307 instead of forwarding */
+    uint32_t default_timeout_ms, max_timeout_ms; /* of a request; ?timeout= chooses */
+    uint32_t connections_max;
+    uint64_t (*now_ms)(void *arg);   /* the node's clock */
+    /* Statistics of the peer network for /stats; or NULL. */
+    void (*network_stats)(void *arg, struct network_stats *out);
+    void *arg;
+    const char *storage;             /* "lmdb" or "memory", as /status shows it */
+};
+
+struct server;
+
+MUST_CHECK enum err server_new(struct event_base *base, const struct server_config *config,
+                               struct node *node, struct server **out, char *message);
+/* New requests are answered 503 shutting_down and their connections closed. */
+void server_stop(struct server *server);
+bool server_idle(const struct server *server); /* no request is waiting for its answer */
+void server_free(struct server *server);
+
+#endif

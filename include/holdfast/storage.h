@@ -1,0 +1,220 @@
+/* storage.h - what survives: the log store and the state store.
+ *
+ * Each is a small table of functions with two implementations: LMDB, with a writer thread of
+ * its own, and a memory twin that models crashes.  The loop thread calls everything here;
+ * jobs go down with submit, come back up in order when the loop calls drain.  A job belongs
+ * to the store from submit until its completion is delivered.
+ *
+ * A failed commit is the end of the process (panic, EXIT_STATUS_IO), except a full disk or
+ * map, found before anything is written (ERR_NO_SPACE).  A record that does not match its
+ * checksum gives ERR_CORRUPT to whoever reads it; the caller stops serving. */
+#ifndef HOLDFAST_STORAGE_H
+#define HOLDFAST_STORAGE_H
+
+#include <holdfast/blob.h>
+#include <holdfast/err.h>
+#include <holdfast/wire.h>
+
+#include <sys/queue.h>
+
+/* ---- the log: entries, term and vote, and readable meta */
+
+struct log_entry {
+    struct slice record; /* as encoded by wire.h: header and payload */
+    struct blob *owner;  /* a reference that keeps `record` alive; the job holds it */
+};
+
+enum { META_KEY_MAX = 64, META_TEXT_MAX = 512 };
+
+struct meta_put {
+    char key[META_KEY_MAX];
+    char text[META_TEXT_MAX];
+};
+
+/* One durable write: everything in it is one transaction. */
+struct log_job {
+    STAILQ_ENTRY(log_job) link; /* the store's while it owns the job */
+    raft_ticket ticket;         /* 0: a meta-only job */
+    bool save_vote;
+    raft_term term;
+    raft_id vote;
+    raft_index first;           /* 0: leaves entries alone; else erases the log from `first` on, */
+    uint32_t n;                 /* then stores n entries at first, first + 1, ... */
+    struct log_entry *entries;  /* array owned by the job */
+    uint32_t n_meta;
+    struct meta_put *meta;      /* array owned by the job */
+    uint64_t submitted_us;      /* the submitter's clock, for its own statistics */
+};
+
+struct log_job *log_job_new(uint32_t n_entries, uint32_t n_meta);
+void log_job_free(struct log_job *job); /* drops the owners' references; NULL is fine */
+
+/* What the log held when it was opened. */
+struct log_boot {
+    raft_term term;
+    raft_id vote;
+    raft_index first, last;  /* first > last: empty */
+    struct raft_run *runs;   /* malloc'ed; the caller frees it */
+    uint32_t n_runs;
+};
+
+struct log_stats {
+    uint64_t commits, entries_written, bytes_written;
+    uint64_t commit_us_total, commit_us_max; /* time in the transactions' commits */
+    uint64_t map_bytes, used_bytes;          /* pages in use, not file size */
+};
+
+struct log_store;
+
+typedef void log_done_fn(void *arg, struct log_job *job /* takes */);
+/* Called for consecutive entries; `record` is valid for the call.  Return false to stop. */
+typedef bool log_read_fn(void *arg, raft_index index, struct slice record);
+
+struct log_store_ops {
+    void (*submit)(struct log_store *, struct log_job *job /* takes */);
+    /* Delivers the finished jobs, oldest first. */
+    void (*drain)(struct log_store *, log_done_fn *done, void *arg);
+    /* Entries from `first` up to the last durable one or until fn says stop. ERR_NOT_FOUND if
+     * `first` is not there, ERR_CORRUPT if a record's checksum does not match. */
+    enum err (*read)(struct log_store *, raft_index first, log_read_fn *fn, void *arg);
+    enum err (*boot)(struct log_store *, struct log_boot *out);
+    /* Durable text; `out` has META_TEXT_MAX bytes. ERR_NOT_FOUND if there is no such key. */
+    enum err (*meta_get)(struct log_store *, const char *key, char *out);
+    void (*stats)(struct log_store *, struct log_stats *out);
+    void (*close)(struct log_store *); /* finishes what was submitted, frees the store */
+};
+
+struct log_store { /* embedded first in each implementation */
+    const struct log_store_ops *ops;
+};
+
+/* ---- the state: tables of bytes, written in whole batches, read at leisure */
+
+enum state_table {
+    TABLE_META,    /* readable text: applied index and term, revision, ... */
+    TABLE_KV,
+    TABLE_MEMBERS, /* id (8 bytes, big-endian) -> what the member announced */
+    STATE_TABLES
+};
+
+struct state_change {
+    enum state_table table;
+    struct slice key;
+    struct slice value; /* data NULL: delete the key */
+};
+
+/* One batch: one transaction.  The bytes are borrowed from the submitter until done. */
+struct state_job {
+    STAILQ_ENTRY(state_job) link;
+    struct state_change *changes; /* sorted by table, then key; no key twice */
+    size_t n;
+    void *owner;                  /* the submitter's */
+};
+
+struct state_stats {
+    uint64_t commits, changes_written, commit_us_total, commit_us_max;
+    uint64_t map_bytes, used_bytes;
+};
+
+struct state_store;
+struct state_cursor; /* an ordered walk over one table within one read */
+
+typedef void state_done_fn(void *arg, struct state_job *job);
+
+struct state_store_ops {
+    void (*submit)(struct state_store *, struct state_job *job /* until done */);
+    void (*drain)(struct state_store *, state_done_fn *done, void *arg);
+
+    /* A read sees one consistent state from begin to end; slices live until end.  Not nested;
+     * to be ended within the same call of a handler, since an open read pins pages. */
+    enum err (*read_begin)(struct state_store *);
+    void (*read_end)(struct state_store *);
+    enum err (*get)(struct state_store *, enum state_table, struct slice key, struct slice *value);
+    struct state_cursor *(*cursor_open)(struct state_store *, enum state_table);
+    void (*cursor_close)(struct state_cursor *);
+    /* Places the cursor on the first key >= `key` (forward) or the last key <= `key` (backward);
+     * `key` of size 0: the first, or the last, of all.  ERR_NOT_FOUND: there is none. */
+    enum err (*seek)(struct state_cursor *, struct slice key, bool backward, struct slice *found_key,
+                     struct slice *value);
+    enum err (*step)(struct state_cursor *, bool backward, struct slice *found_key,
+                     struct slice *value);
+
+    void (*stats)(struct state_store *, struct state_stats *out);
+    void (*close)(struct state_store *);
+};
+
+struct state_store {
+    const struct state_store_ops *ops;
+};
+
+/* ---- LMDB */
+
+/* Called from a writer thread when a completion waits: wakes the loop, which then drains. */
+typedef void storage_wake_fn(void *arg);
+
+/* A data directory, created whole or not at all, locked for life.  Holds `log/` and `state/`. */
+struct data_directory {
+    char *path;
+    int lock_fd;
+    bool created; /* by this call: it was absent or empty before */
+};
+
+/* What is written into a new directory, and must be found in an old one. */
+struct identity {
+    uint64_t cluster;
+    raft_id id;
+    unsigned char incarnation[INCARNATION_SIZE]; /* drawn when created, else read */
+    char name[NODE_NAME_MAX + 1];
+    char raft_addr[ADDRESS_MAX + 1];
+    char members[META_TEXT_MAX]; /* the first configuration's raft addresses, sorted, by commas */
+};
+
+enum { STORAGE_MESSAGE_MAX = 512 };
+
+/* Opens or creates.  `identity` says who we are; its incarnation is filled in.  On failure
+ * (ERR_LOCKED, ERR_FOREIGN, ERR_IO, ERR_NO_SPACE, ERR_CORRUPT) `message` (STORAGE_MESSAGE_MAX)
+ * holds a sentence for people that names the directory and what to do. */
+MUST_CHECK enum err data_directory_open(const char *path, struct identity *identity,
+                                        struct data_directory **out, char *message);
+void data_directory_close(struct data_directory *dir);
+
+struct storage_options {
+    uint64_t log_map_bytes, state_map_bytes; /* address space, not disk; 0: the default */
+    storage_wake_fn *wake;
+    void *wake_arg;
+};
+
+MUST_CHECK enum err log_lmdb_open(struct data_directory *dir, const struct storage_options *options,
+                                  struct log_store **out, char *message);
+MUST_CHECK enum err state_lmdb_open(struct data_directory *dir,
+                                    const struct storage_options *options,
+                                    struct state_store **out, char *message);
+
+/* ---- the memory twins: --storage=memory, tests, the simulator */
+
+/* What stands for a disk: it outlives the stores opened on it. */
+struct memory_disk;
+
+struct memory_disk *memory_disk_new(const struct identity *identity);
+void memory_disk_free(struct memory_disk *disk);
+void memory_disk_identity(const struct memory_disk *disk, struct identity *out);
+
+/* While `held`, submitted jobs stay unwritten until memory_disk_write; otherwise they are
+ * written, and wake is called, at submit. */
+void memory_disk_hold(struct memory_disk *disk, bool held);
+/* Writes the oldest unwritten job of the log (or of the state). False: there is none. */
+bool memory_disk_write(struct memory_disk *disk, bool state);
+/* The machine dies: both stores on the disk are gone without close; of the unwritten jobs
+ * the first `kept_log` and `kept_state` had reached the disk, though nobody was told. */
+void memory_disk_crash(struct memory_disk *disk, size_t kept_log, size_t kept_state);
+size_t memory_disk_unwritten(const struct memory_disk *disk, bool state);
+/* Flips one bit of the stored record of entry `index`, or of the value of a kv key. */
+bool memory_disk_corrupt_log(struct memory_disk *disk, raft_index index, size_t bit);
+bool memory_disk_corrupt_state(struct memory_disk *disk, enum state_table table, struct slice key,
+                               size_t bit);
+
+struct log_store *log_memory_open(struct memory_disk *disk, const struct storage_options *options);
+struct state_store *state_memory_open(struct memory_disk *disk,
+                                      const struct storage_options *options);
+
+#endif
