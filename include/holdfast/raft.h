@@ -119,6 +119,7 @@ enum raft_event_type {
     RAFT_READ,        /* a linearizable read (or many that share it), thesis 6.4 */
     RAFT_TRANSFER,    /* hand leadership over; `to` 0: to the most advanced voter */
     RAFT_UNREACHABLE, /* what was sent to this peer may be lost: probe it again */
+    RAFT_SENT,        /* of the last append to a peer only a part was sent (it was too large) */
     RAFT_DISK,        /* the disk stalls (no leading, no campaigning) or has recovered */
     RAFT_EVENT_TYPES
 };
@@ -144,6 +145,10 @@ struct raft_event {
         struct {
             raft_id peer;
         } unreachable;
+        struct {
+            raft_id peer;
+            raft_index last; /* the last entry that was sent; the rest is asked for again */
+        } sent;
         struct {
             bool stalled;
         } disk;

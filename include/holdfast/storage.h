@@ -67,7 +67,7 @@ struct log_stats {
 struct log_store;
 
 typedef void log_done_fn(void *arg, struct log_job *job /* takes */);
-/* Called for consecutive entries; `record` is valid for the call.  Return false to stop. */
+/* Called for consecutive entries; `record` is valid until read returns.  Return false to stop. */
 typedef bool log_read_fn(void *arg, raft_index index, struct slice record);
 
 struct log_store_ops {

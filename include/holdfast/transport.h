@@ -54,7 +54,7 @@ struct network_events {
     void *arg;
 };
 
-enum { REFUSAL_MAX = 512 };
+enum { REFUSAL_MAX = 1024 };
 
 struct network_stats {
     uint64_t exchanges_out, exchanges_in, frames_out, frames_in, bytes_out, bytes_in;

@@ -1,0 +1,94 @@
+/* inbox.c - takes bodies from peers: checks who speaks, decodes frames, hands each to its module.
+ * A frame that does not decode ends its body; Raft is built for loss. */
+#include "node_private.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static void on_raft(struct node *node, raft_id from, const struct frame *frame, struct blob *body)
+{
+    const struct raft_msg *msg = &frame->raft.msg;
+    if (msg->from != from || msg->to != node->config.identity.id)
+        return;
+    struct raft_event event = { .type = RAFT_RECV, .now = node_now(node), .recv.msg = msg };
+    struct source source = { 0 };
+    if (msg->type == RAFT_APPEND) {
+        if (node->n_flights >= LOG_JOBS_MAX - 64)
+            return; /* the disk is far behind; the leader will send it again */
+        for (uint32_t i = 0; i < msg->append.n; i++)
+            node->entries[i] = (struct raft_entry){ frame->raft.records[i].term,
+                                                    frame->raft.records[i].kind };
+        event.recv.entries = node->entries;
+        source = (struct source){ .records = frame->raft.record_bytes, .owner = body };
+    } else if (node->n_flights >= LOG_JOBS_MAX - 8) {
+        return; /* any message may have to save a term; keep room for the own ticks */
+    }
+    node->stats.msgs_in[msg->type]++;
+    if (core_step(node, &event, &source) != RAFT_OK || msg->term != node->term ||
+        from != node->leader)
+        return;
+    if (msg->type == RAFT_HEARTBEAT)
+        reads_note_leader(node, msg->heartbeat.commit);
+    else if (msg->type == RAFT_APPEND)
+        reads_note_leader(node, msg->append.commit);
+}
+
+static void on_frame(struct node *node, raft_id from, const struct frame *frame, struct blob *body)
+{
+    switch (frame->type) {
+    case FRAME_RAFT:
+        on_raft(node, from, frame, body);
+        break;
+    case FRAME_FORWARD:
+        forward_on_request(node, from, frame);
+        break;
+    case FRAME_FORWARD_REPLY:
+        forward_on_reply(node, from, frame);
+        break;
+    case FRAME_READ_INDEX:
+        forward_on_read_index(node, from, frame);
+        break;
+    case FRAME_READ_INDEX_REPLY:
+        reads_answered(node, frame->request, frame->read_index_reply.ok,
+                       frame->read_index_reply.index);
+        break;
+    case FRAME_INFO:
+        forward_on_info(node, from, frame);
+        break;
+    case FRAME_INFO_REPLY:
+        forward_on_info_reply(node, from, frame);
+        break;
+    }
+}
+
+enum verdict inbox_body(void *arg, const struct envelope *envelope, struct blob *body,
+                        struct slice frames, char *why)
+{
+    struct node *node = arg;
+    enum verdict verdict = identity_check(node, envelope, why);
+    if (verdict != VERDICT_ACCEPTED)
+        return verdict;
+
+    struct frame frame;
+    enum err err;
+    while ((err = frame_decode(&frames, &node->scratch, &frame)) == OK)
+        on_frame(node, envelope->from, &frame, body);
+    if (err != ERR_NOT_FOUND) {
+        snprintf(why, REFUSAL_MAX, "a frame of this body is damaged");
+        log_warn("a peer sent a damaged frame", "peer=%016" PRIx64, envelope->from);
+        return VERDICT_REFUSED;
+    }
+    return VERDICT_ACCEPTED;
+}
+
+void inbox_unreachable(void *arg, raft_id peer, enum lane lane)
+{
+    struct node *node = arg;
+    reads_peer_lost(node, peer);
+    if (lane != LANE_BULK)
+        return;
+    struct raft_event event = { .type = RAFT_UNREACHABLE, .now = node_now(node),
+                                .unreachable.peer = peer };
+    if (!node->stepping)
+        core_step(node, &event, &(struct source){ 0 });
+}

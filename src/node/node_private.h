@@ -1,0 +1,254 @@
+/* node_private.h - the node's inside, shared by the files of src/node.
+ *
+ * Who does what:  core.c steps the Raft core and carries out its updates; tail.c keeps the newest
+ * entries in memory; outbox.c sends raft messages; inbox.c takes what peers send; writes.c and
+ * reads.c own the waiting clients; forward.c asks the leader on a client's behalf; apply.c applies
+ * and flushes; identity.c knows the peers' data directories; status.c tells people. */
+#ifndef NODE_PRIVATE_H
+#define NODE_PRIVATE_H
+
+#include <holdfast/limits.h>
+#include <holdfast/log.h>
+#include <holdfast/node.h>
+#include <holdfast/panic.h>
+
+#include <bsd/sys/queue.h> /* TAILQ_FOREACH_SAFE */
+
+enum {
+    TAIL_BYTES_MAX = 32 * 1024 * 1024, /* durable entries kept in memory; older ones are read back */
+    TAIL_ENTRIES_MAX = 64 * 1024,
+    LOG_JOBS_MAX = 256,        /* unfinished writes; beyond, appends from the leader are dropped */
+    HELD_MAX = 1024,           /* messages that wait for their ticket; beyond, the oldest is dropped */
+    APPEND_BYTES_MAX = 4 * 1024 * 1024, /* of one append message, over all its frames */
+    FRAME_BYTES_MAX = 1024 * 1024,      /* of one append frame, but at least one entry */
+    APPEND_WINDOW = 16,        /* append messages in flight to one follower */
+    READ_ROUNDS_MAX = 2,       /* read rounds in flight; reads that come meanwhile share the next */
+    SWEEP_MS = 20,             /* how exactly deadlines of requests are kept */
+    ANNOUNCE_RETRY_MS = 1000,
+    SPACE_CHECK_MS = 1000,
+    INFO_TIMEOUT_MS = 500,     /* how long the leader is waited for before own knowledge must do */
+    IDLE_FLUSH_MS = 100,       /* nothing applied for so long: flush what there is */
+    FLUSH_BYTES = 16 * 1024 * 1024, /* flush early above so many pending bytes */
+};
+
+TAILQ_HEAD(op_list, op);
+
+/* The newest entries, as stored, by index. */
+struct tail {
+    struct tail_entry {
+        struct slice record;
+        struct blob *owner;
+    } *ring;               /* capacity a power of two */
+    size_t capacity;
+    raft_index first;      /* entries first .. first + n - 1 */
+    size_t n;
+    size_t bytes;
+};
+
+/* A write of the log that is not durable yet, oldest first. */
+struct log_flight {
+    raft_ticket ticket;
+    raft_index first, last; /* first 0: no entries */
+    uint64_t since_ms;
+};
+
+struct peer {
+    raft_id id;
+    char raft_addr[ADDRESS_MAX + 1];
+    bool incarnation_known, incarnation_saving;
+    unsigned char incarnation[INCARNATION_SIZE];
+    uint64_t refusal_logged_ms; /* refusals are logged at most once in ten seconds */
+    raft_index cut_short;       /* the last append to it was sent only up to here; 0: whole */
+};
+
+/* One question to the core (or to the leader) that many reads share. */
+struct read_round {
+    uint64_t tag;
+    uint64_t begun_ms;
+    raft_id asked; /* the leader that was asked; 0: the own core */
+    bool active;
+    struct op_list ops;
+};
+
+struct node {
+    struct node_config config;
+    struct node_host host;
+    struct log_store *log;
+    struct state_store *state;
+    struct network *network;
+    struct statemachine *sm;
+    struct raft *raft;
+    struct raft_update update;  /* of the step being carried out */
+
+    /* the core's standing fields after the last step */
+    raft_term term;
+    raft_id leader;
+    enum raft_role role;
+    raft_index commit;
+    uint64_t raft_deadline;
+
+    struct peer peers[MEMBERS_MAX]; /* the others */
+    uint32_t n_peers;
+
+    struct tail tail;
+
+    /* the log's writes */
+    struct log_flight flights[LOG_JOBS_MAX];
+    uint32_t flight_head, n_flights;
+    raft_ticket durable_ticket;
+    raft_index durable;         /* own log is durable, and as it should be, up to here */
+    bool disk_stalled, no_space;
+
+    /* raft messages that wait for a ticket */
+    struct raft_msg held[HELD_MAX];
+    uint32_t n_held;
+
+    /* messages to self that are due */
+    struct raft_msg own[HELD_MAX];
+    uint32_t n_own;
+
+    /* clients that write */
+    struct op_list gathering;   /* not yet proposed */
+    struct op_list proposed;    /* by index, as leader of this term */
+    struct op_list orphans;     /* proposed in an earlier leadership; their fate is not yet known */
+    struct op_list forwarded;   /* handed to the leader, no answer yet */
+    uint64_t n_writes, writes_bytes;
+    raft_index orphans_first;   /* lowest index among the orphans */
+    bool stepping;              /* in a step: no other may begin */
+
+    /* clients that read */
+    struct op_list reads;       /* wait for a round */
+    struct op_list applying;    /* have their index, wait until it is applied */
+    struct op_list behind;      /* wait for a revision */
+    struct op_list infos;
+    struct read_round rounds[READ_ROUNDS_MAX];
+    uint64_t n_reads;
+    uint64_t next_request;      /* of tags and requests; never reused while the process lives */
+    uint64_t lease_until_ms;    /* lease reads are served before this */
+    raft_term lease_term;
+
+    /* how fresh the applied state is */
+    uint64_t fresh_ms;          /* the leader's state of then is applied here */
+    uint64_t fresh_next_ms;     /* the same for fresh_next_commit, not applied yet; 0: none */
+    raft_index fresh_next_commit;
+    uint64_t leader_heard_ms;
+
+    /* the state's writes */
+    struct state_job *flush_job; /* sealed, waits for the log to be durable up to flush_applied */
+    raft_index flush_applied;
+    bool flush_submitted;
+    uint64_t flushed_ms, applied_ms; /* when it last ended; when something was last applied */
+
+    uint64_t sweep_ms, announce_ms, space_ms;
+    uint64_t stop_deadline_ms;
+    bool stopping, transfer_asked;
+
+    struct node_stats stats;
+
+    /* scratch, large, used within one call */
+    struct frame_scratch scratch; /* of what comes in */
+    struct slice sending[RAFT_BATCH_MAX];
+    struct raft_entry entries[RAFT_BATCH_MAX];
+    enum raft_kind kinds[RAFT_BATCH_MAX];
+    struct kv_op ops[BATCH_OPS_MAX];
+    struct kv_result results[BATCH_OPS_MAX];
+};
+
+/* ---- node.c */
+void node_wake(struct node *node);
+uint64_t node_now(const struct node *node);
+bool node_single(const struct node *node); /* the only voter */
+struct peer *node_peer(struct node *node, raft_id id); /* NULL: not a member, or self */
+
+/* Tells the core, after this step, that an append went out only up to `last`. */
+void node_cut_short(struct node *node, raft_id to, raft_index last);
+
+/* ---- core.c */
+
+/* Where the entries of an event come from, to be stored if the core says so. */
+struct source {
+    const struct slice *records; /* of an append: as received */
+    struct blob *owner;
+    struct op_list *ops;         /* of a proposal */
+};
+enum raft_status core_step(struct node *node, const struct raft_event *event,
+                           const struct source *source);
+void core_log_done(struct node *node, struct log_job *job);
+void core_check_disk(struct node *node, uint64_t now_ms);
+
+/* ---- tail.c */
+void tail_init(struct tail *tail, raft_index next);
+void tail_fini(struct tail *tail);
+/* Takes a reference to `owner`. `index` follows the last entry (ASSERT). */
+void tail_push(struct tail *tail, raft_index index, struct slice record, struct blob *owner);
+void tail_truncate(struct tail *tail, raft_index first); /* forgets `first` and all behind it */
+/* Forgets the oldest entries above the bounds, as long as they are at or below `durable`. */
+void tail_trim(struct tail *tail, raft_index durable);
+bool tail_get(const struct tail *tail, raft_index index, struct slice *record);
+
+/* Calls `fn` with consecutive records from `first`, from memory or from the log, until it says
+ * stop or nothing is left.  A corrupt record ends the process. */
+void node_read_entries(struct node *node, raft_index first, log_read_fn *fn, void *arg);
+
+/* ---- outbox.c */
+void outbox_send(struct node *node, const struct raft_msg *msg); /* or holds it for its ticket */
+void outbox_release(struct node *node);                          /* what is durable by now */
+void outbox_frame(struct node *node, raft_id to, enum lane lane, bool answer,
+                  const struct frame *frame);
+
+/* ---- inbox.c */
+enum verdict inbox_body(void *arg, const struct envelope *envelope, struct blob *body,
+                        struct slice frames, char *why);
+void inbox_unreachable(void *arg, raft_id peer, enum lane lane);
+
+/* ---- identity.c */
+void identity_load(struct node *node);
+enum verdict identity_check(struct node *node, const struct envelope *envelope, char *why);
+void identity_saved(struct node *node, const struct log_job *job);
+void identity_refused(void *arg, raft_id peer, const char *why);
+
+/* ---- writes.c */
+void writes_submit(struct node *node, struct op *op);
+void writes_pump(struct node *node);
+void writes_applied(struct node *node, raft_index index, raft_term term,
+                    const struct command_result *result);
+void writes_lost_leadership(struct node *node);
+void writes_expire(struct node *node, uint64_t now_ms);
+void writes_done(struct node *node, struct op *op, enum err err, enum outcome outcome);
+void writes_retry(struct node *node, struct op *op);
+void writes_fail_all(struct node *node);
+
+/* ---- forward.c */
+void forward_write(struct node *node, struct op *op);
+void forward_leader_changed(struct node *node);
+void forward_on_request(struct node *node, raft_id from, const struct frame *frame);
+void forward_on_reply(struct node *node, raft_id from, const struct frame *frame);
+void forward_read_index(struct node *node, struct read_round *round);
+void forward_on_read_index(struct node *node, raft_id from, const struct frame *frame);
+void forward_on_info(struct node *node, raft_id from, const struct frame *frame);
+void forward_on_info_reply(struct node *node, raft_id from, const struct frame *frame);
+void info_submit(struct node *node, struct op *op);
+void info_expire(struct node *node, uint64_t now_ms, bool all);
+
+/* ---- reads.c */
+void reads_init(struct node *node);
+void reads_submit(struct node *node, struct op *op);
+void reads_submit_index_only(struct node *node, struct op *op); /* done once the index is known */
+void reads_pump(struct node *node);
+/* The index for a round has come (or ok is false: ask again). */
+void reads_answered(struct node *node, uint64_t tag, bool ok, raft_index index);
+void reads_applied(struct node *node); /* the applied index or the revision has grown */
+void reads_leader_changed(struct node *node);
+void reads_expire(struct node *node, uint64_t now_ms);
+void reads_fail_all(struct node *node);
+void reads_peer_lost(struct node *node, raft_id peer);
+void reads_note_leader(struct node *node, raft_index commit);
+uint64_t reads_staleness(struct node *node);
+
+/* ---- apply.c */
+void apply_committed(struct node *node);
+void apply_pump_flush(struct node *node);
+void apply_flush_done(struct node *node, struct state_job *job);
+uint64_t apply_flush_deadline(const struct node *node);
+
+#endif

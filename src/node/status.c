@@ -1,0 +1,78 @@
+/* status.c - what people may see of a node. */
+#include "node_private.h"
+
+static void copy_text(char *out, size_t size, struct slice text)
+{
+    size_t n = text.size < size - 1 ? text.size : size - 1;
+    if (n > 0)
+        memcpy(out, text.data, n);
+    out[n] = '\0';
+}
+
+static void leader_http(const struct node *node, char out[ADDRESS_MAX + 1])
+{
+    out[0] = '\0';
+    if (node->leader == node->config.identity.id) {
+        memcpy(out, node->config.http_addr, ADDRESS_MAX + 1);
+        return;
+    }
+    struct member_info members[MEMBERS_MAX];
+    uint32_t n = statemachine_members(node->sm, members);
+    for (uint32_t i = 0; i < n && node->leader != 0; i++)
+        if (members[i].id == node->leader)
+            copy_text(out, ADDRESS_MAX + 1, members[i].http_addr);
+}
+
+void node_status(const struct node *node, struct node_status *out)
+{
+    uint64_t now_ms = node_now(node);
+    *out = (struct node_status){
+        .id = node->config.identity.id,
+        .leader = node->leader,
+        .role = node->role,
+        .term = node->term,
+        .commit = node->commit,
+        .applied = statemachine_applied(node->sm),
+        .first = raft_first_index(node->raft),
+        .last = raft_last_index(node->raft),
+        .durable = statemachine_durable(node->sm),
+        .revision = statemachine_revision(node->sm),
+        .keys = statemachine_keys(node->sm),
+        .disk_stalled = node->disk_stalled,
+        .stopping = node->stopping,
+        .no_space = node->no_space,
+    };
+    if (node->role != RAFT_LEADER)
+        out->leader_silence_ms =
+            node->leader_heard_ms == 0 ? UINT64_MAX : now_ms - node->leader_heard_ms;
+    leader_http(node, out->leader_http);
+}
+
+void node_stats(struct node *node, struct node_stats *out)
+{
+    *out = node->stats;
+    out->reads_waiting = node->n_reads;
+    out->proposals_waiting = node->n_writes;
+    out->proposals_waiting_bytes = node->writes_bytes;
+    out->pending_bytes = statemachine_pending_bytes(node->sm);
+    node->log->ops->stats(node->log, &out->log);
+    node->state->ops->stats(node->state, &out->state);
+}
+
+uint32_t node_members(const struct node *node, struct node_member *out)
+{
+    struct member_info announced[MEMBERS_MAX];
+    uint32_t n = statemachine_members(node->sm, announced);
+    for (uint32_t i = 0; i < node->config.n_members; i++) {
+        struct node_member *member = &out[i];
+        *member = (struct node_member){ .id = node->config.members[i].id, .voter = true };
+        memcpy(member->raft_addr, node->config.members[i].raft_addr, sizeof member->raft_addr);
+        for (uint32_t j = 0; j < n; j++) {
+            if (announced[j].id != member->id)
+                continue;
+            copy_text(member->name, sizeof member->name, announced[j].name);
+            copy_text(member->http_addr, sizeof member->http_addr, announced[j].http_addr);
+        }
+    }
+    return node->config.n_members;
+}
