@@ -17,6 +17,11 @@
 
 #include <sys/queue.h>
 
+/* Chains jobs while a store owns them; first in every job. */
+struct storage_link {
+    STAILQ_ENTRY(storage_link) next;
+};
+
 /* ---- the log: entries, term and vote, and readable meta */
 
 struct log_entry {
@@ -33,7 +38,7 @@ struct meta_put {
 
 /* One durable write: everything in it is one transaction. */
 struct log_job {
-    STAILQ_ENTRY(log_job) link; /* the store's while it owns the job */
+    struct storage_link link;   /* the store's while it owns the job */
     raft_ticket ticket;         /* 0: a meta-only job */
     bool save_vote;
     raft_term term;
@@ -105,7 +110,7 @@ struct state_change {
 
 /* One batch: one transaction.  The bytes are borrowed from the submitter until done. */
 struct state_job {
-    STAILQ_ENTRY(state_job) link;
+    struct storage_link link;
     struct state_change *changes; /* sorted by table, then key; no key twice */
     size_t n;
     void *owner;                  /* the submitter's */

@@ -1,0 +1,250 @@
+/* memory_disk.c - a disk that is memory: it holds what was written, in the form in which it
+ * would be stored, so that a flipped bit is noticed by the same checksums.  What is written
+ * when, and what a crash loses, is for its owner to say. */
+#include "memory_disk.h"
+#include "meta.h"
+#include "value.h"
+
+#include <holdfast/clock.h>
+#include <holdfast/panic.h>
+
+#include <stdlib.h>
+
+/* ---- the log */
+
+struct blob *memory_log_at(const struct memory_log *log, raft_index index)
+{
+    if (index < log->first || index > log->last)
+        return NULL;
+    return log->slots[index & (log->capacity - 1)];
+}
+
+void memory_log_erase_from(struct memory_log *log, raft_index first)
+{
+    for (; log->last >= log->first && log->last >= first; log->last--) {
+        struct blob *entry = memory_log_at(log, log->last);
+        log->bytes -= entry->size;
+        blob_unref(entry);
+    }
+}
+
+static void memory_log_grow(struct memory_log *log)
+{
+    size_t capacity = log->capacity > 0 ? 2 * log->capacity : 256;
+    struct blob **slots = memory_new_array(capacity, sizeof(struct blob *));
+    for (raft_index i = log->first; i <= log->last; i++)
+        slots[i & (capacity - 1)] = memory_log_at(log, i);
+    free(log->slots);
+    log->slots = slots;
+    log->capacity = capacity;
+}
+
+void memory_log_append(struct memory_log *log, raft_index index, struct slice record)
+{
+    if (log->first > log->last) { /* empty: the log begins where it is told */
+        log->first = index;
+        log->last = index - 1;
+    }
+    ASSERT(index == log->last + 1);
+    if (log->last - log->first + 1 == log->capacity || log->capacity == 0)
+        memory_log_grow(log);
+    log->last = index;
+    log->slots[index & (log->capacity - 1)] = blob_copy(record);
+    log->bytes += record.size;
+}
+
+/* ---- meta */
+
+void memory_meta_put(struct memory_disk *disk, const struct meta_put *row)
+{
+    uint32_t i = 0;
+    while (i < disk->n_meta && strcmp(disk->meta[i].key, row->key) != 0)
+        i++;
+    if (i == disk->n_meta)
+        disk->meta = memory_grow(disk->meta, ++disk->n_meta, sizeof *disk->meta);
+    disk->meta[i] = *row;
+}
+
+const struct meta_put *memory_meta_get(const struct memory_disk *disk, const char *key)
+{
+    for (uint32_t i = 0; i < disk->n_meta; i++)
+        if (strcmp(disk->meta[i].key, key) == 0)
+            return &disk->meta[i];
+    return NULL;
+}
+
+/* ---- the tables */
+
+static int row_compare(const struct memory_row *a, const struct memory_row *b)
+{
+    return slice_compare(a->key, b->key);
+}
+
+/* RB_GENERATE_STATIC of libbsd relies on a name that its header leaves undefined on Linux. */
+RB_GENERATE_INTERNAL(memory_table, memory_row, node, row_compare, static __attribute__((unused)))
+
+struct memory_row *memory_table_seek(struct memory_table *table, struct slice key)
+{
+    struct memory_row like = { .key = key };
+    return RB_NFIND(memory_table, table, &like);
+}
+
+struct memory_row *memory_table_first(struct memory_table *table)
+{
+    return RB_MIN(memory_table, table);
+}
+
+struct memory_row *memory_table_last(struct memory_table *table)
+{
+    return RB_MAX(memory_table, table);
+}
+
+struct memory_row *memory_table_next(struct memory_row *row)
+{
+    return RB_NEXT(memory_table, NULL, row);
+}
+
+struct memory_row *memory_table_prev(struct memory_row *row)
+{
+    return RB_PREV(memory_table, NULL, row);
+}
+
+static void row_free(struct memory_disk *disk, struct memory_row *row)
+{
+    disk->state_bytes -= sizeof *row + row->key.size + row->stored_size;
+    free(row->stored);
+    free(row);
+}
+
+void memory_table_delete(struct memory_disk *disk, enum state_table table, struct slice key)
+{
+    struct memory_row like = { .key = key };
+    struct memory_row *row = RB_FIND(memory_table, &disk->tables[table], &like);
+    if (row == NULL)
+        return;
+    RB_REMOVE(memory_table, &disk->tables[table], row);
+    row_free(disk, row);
+}
+
+void memory_table_set(struct memory_disk *disk, enum state_table table, struct slice key,
+                      struct slice content)
+{
+    struct memory_row like = { .key = key };
+    struct memory_row *row = RB_FIND(memory_table, &disk->tables[table], &like);
+    if (row == NULL) {
+        row = memory_new(sizeof *row + key.size);
+        memcpy(row + 1, key.data, key.size);
+        row->key = slice_of(row + 1, key.size);
+        RB_INSERT(memory_table, &disk->tables[table], row);
+        disk->state_bytes += sizeof *row + key.size;
+    }
+    disk->state_bytes -= row->stored_size;
+    free(row->stored);
+    row->stored_size = content.size + value_overhead(table);
+    row->stored = memory_new(row->stored_size);
+    value_store(table, key, content, row->stored);
+    disk->state_bytes += row->stored_size;
+}
+
+/* ---- the disk */
+
+struct memory_disk *memory_disk_new(const struct identity *identity)
+{
+    static const unsigned char none[INCARNATION_SIZE];
+    struct memory_disk *disk = memory_new(sizeof *disk);
+    disk->identity = *identity;
+    if (memcmp(identity->incarnation, none, INCARNATION_SIZE) == 0)
+        random_bytes(disk->identity.incarnation, INCARNATION_SIZE);
+    disk->log.first = 1;
+    for (unsigned i = 0; i < STATE_TABLES; i++)
+        RB_INIT(&disk->tables[i]);
+
+    struct meta_put rows[IDENTITY_ROWS + VOTE_ROWS];
+    meta_of_identity(&disk->identity, rows);
+    meta_of_vote(0, 0, rows + IDENTITY_ROWS);
+    for (unsigned i = 0; i < IDENTITY_ROWS + VOTE_ROWS; i++)
+        memory_meta_put(disk, &rows[i]);
+    char incarnation[INCARNATION_TEXT];
+    meta_incarnation_text(disk->identity.incarnation, incarnation);
+    memory_table_set(disk, TABLE_META, slice_text("format"), slice_text(STATE_FORMAT));
+    memory_table_set(disk, TABLE_META, slice_text("incarnation"), slice_text(incarnation));
+    return disk;
+}
+
+void memory_disk_free(struct memory_disk *disk)
+{
+    if (disk == NULL)
+        return;
+    ASSERT(disk->log_store == NULL && disk->state_store == NULL);
+    memory_log_erase_from(&disk->log, 0);
+    free(disk->log.slots);
+    free(disk->meta);
+    for (unsigned i = 0; i < STATE_TABLES; i++) {
+        struct memory_row *row;
+        while ((row = RB_ROOT(&disk->tables[i])) != NULL) {
+            RB_REMOVE(memory_table, &disk->tables[i], row);
+            row_free(disk, row);
+        }
+    }
+    free(disk);
+}
+
+void memory_disk_identity(const struct memory_disk *disk, struct identity *out)
+{
+    *out = disk->identity;
+}
+
+void memory_disk_hold(struct memory_disk *disk, bool held)
+{
+    disk->held = held;
+    while (!held && memory_disk_write(disk, false))
+        ;
+    while (!held && memory_disk_write(disk, true))
+        ;
+}
+
+bool memory_disk_write(struct memory_disk *disk, bool state)
+{
+    if (state)
+        return disk->state_store != NULL && state_memory_write_one(disk->state_store);
+    return disk->log_store != NULL && log_memory_write_one(disk->log_store);
+}
+
+void memory_disk_crash(struct memory_disk *disk, size_t kept_log, size_t kept_state)
+{
+    if (disk->log_store != NULL)
+        log_memory_crash(disk->log_store, kept_log);
+    if (disk->state_store != NULL)
+        state_memory_crash(disk->state_store, kept_state);
+    disk->log_store = NULL;
+    disk->state_store = NULL;
+}
+
+size_t memory_disk_unwritten(const struct memory_disk *disk, bool state)
+{
+    if (state)
+        return disk->state_store != NULL ? state_memory_unwritten(disk->state_store) : 0;
+    return disk->log_store != NULL ? log_memory_unwritten(disk->log_store) : 0;
+}
+
+static bool flip(unsigned char *bytes, size_t size, size_t bit)
+{
+    if (size == 0)
+        return false;
+    bytes[bit / 8 % size] ^= (unsigned char)(1u << (bit % 8));
+    return true;
+}
+
+bool memory_disk_corrupt_log(struct memory_disk *disk, raft_index index, size_t bit)
+{
+    struct blob *entry = memory_log_at(&disk->log, index);
+    return entry != NULL && flip(entry->data, entry->size, bit);
+}
+
+bool memory_disk_corrupt_state(struct memory_disk *disk, enum state_table table, struct slice key,
+                               size_t bit)
+{
+    struct memory_row like = { .key = key };
+    struct memory_row *row = RB_FIND(memory_table, &disk->tables[table], &like);
+    return row != NULL && flip(row->stored, row->stored_size, bit);
+}

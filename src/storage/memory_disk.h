@@ -1,0 +1,74 @@
+/* memory_disk.h - what the two memory stores keep on the disk that they share. */
+#ifndef HOLDFAST_STORAGE_MEMORY_DISK_H
+#define HOLDFAST_STORAGE_MEMORY_DISK_H
+
+#include "queue.h"
+
+#include <holdfast/storage.h>
+
+#include <bsd/sys/tree.h>
+
+/* Entries first .. last in a ring: entry i is at slots[i & (capacity - 1)]. */
+struct memory_log {
+    struct blob **slots;
+    size_t capacity; /* 0 or a power of two */
+    raft_index first, last;
+    size_t bytes;
+};
+
+struct memory_row {
+    RB_ENTRY(memory_row) node;
+    struct slice key;    /* inside the row's allocation */
+    size_t stored_size;  /* content and checksum, as in LMDB */
+    unsigned char *stored;
+};
+
+RB_HEAD(memory_table, memory_row);
+
+struct log_memory;
+struct state_memory;
+
+struct memory_disk {
+    struct identity identity;
+    bool held;
+
+    struct memory_log log;
+    raft_term term;
+    raft_id vote;
+    struct meta_put *meta;
+    uint32_t n_meta;
+
+    struct memory_table tables[STATE_TABLES];
+    size_t state_bytes;
+
+    struct log_memory *log_store;     /* open on this disk, or NULL */
+    struct state_memory *state_store;
+};
+
+/* What happens to an open store from outside it. */
+bool log_memory_write_one(struct log_memory *store);
+size_t log_memory_unwritten(const struct log_memory *store);
+void log_memory_crash(struct log_memory *store, size_t kept);
+bool state_memory_write_one(struct state_memory *store);
+size_t state_memory_unwritten(const struct state_memory *store);
+void state_memory_crash(struct state_memory *store, size_t kept);
+
+/* The platters. */
+void memory_log_erase_from(struct memory_log *log, raft_index first);
+void memory_log_append(struct memory_log *log, raft_index index, struct slice record);
+struct blob *memory_log_at(const struct memory_log *log, raft_index index); /* NULL: not there */
+
+void memory_meta_put(struct memory_disk *disk, const struct meta_put *row);
+const struct meta_put *memory_meta_get(const struct memory_disk *disk, const char *key);
+
+void memory_table_set(struct memory_disk *disk, enum state_table table, struct slice key,
+                      struct slice content);
+void memory_table_delete(struct memory_disk *disk, enum state_table table, struct slice key);
+/* The first row >= key; NULL: none. */
+struct memory_row *memory_table_seek(struct memory_table *table, struct slice key);
+struct memory_row *memory_table_first(struct memory_table *table);
+struct memory_row *memory_table_last(struct memory_table *table);
+struct memory_row *memory_table_next(struct memory_row *row);
+struct memory_row *memory_table_prev(struct memory_row *row);
+
+#endif
