@@ -66,7 +66,8 @@ configure_in() {
     if [ ! -x "$top/configure" ] || [ "$top/configure.ac" -nt "$top/configure" ] ||
         [ "$top/Makefile.am" -nt "$top/Makefile.in" ]; then
         say "making ./configure"
-        "$top/autogen.sh" >/dev/null || return 1
+        local words
+        words=$("$top/autogen.sh" 2>&1) || die "autogen.sh failed: $words"
     fi
     mkdir -p "$folder"
     local stamp="$folder/configured-with" asked="${CC:-cc} $*"
