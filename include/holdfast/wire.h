@@ -51,6 +51,7 @@ enum kv_condition {
     CONDITION_REVISION = 1, /* the key's revision equals `revision`; 0: it does not exist */
     CONDITION_EXISTS = 2,
 };
+/* A condition goes with every operation that names one key, so not with KV_DELETE_PREFIX. */
 
 struct kv_op {
     enum kv_op_type type;
@@ -62,8 +63,8 @@ struct kv_op {
 
 struct member_info {
     raft_id id;
-    struct slice name;      /* 1..NODE_NAME_MAX bytes of printable text */
-    struct slice raft_addr; /* host:port, at most ADDRESS_MAX bytes */
+    struct slice name;      /* as node_name_valid wants it */
+    struct slice raft_addr; /* as address_valid wants it */
     struct slice http_addr;
 };
 
@@ -163,10 +164,11 @@ struct frame {
         } raft;
         struct {
             uint32_t timeout_ms;
-            struct slice command;
+            struct slice command; /* 1..COMMAND_SIZE_MAX bytes, not decoded yet */
         } forward;
         struct {
-            enum err err; /* OK: `result` holds a command_result */
+            enum err err; /* OK: `result` holds a command_result; what cannot be told a peer
+                             (trouble of the own disk) arrives as ERR_INTERNAL */
             enum outcome outcome;
             struct slice result;
         } forward_reply;
@@ -212,6 +214,13 @@ raft_id id_of_address(const char *raft_addr);
 
 /* The cluster id of a first configuration: a hash of its ids, in any order; never 0. */
 uint64_t cluster_id_of(const raft_id *ids, uint32_t n);
+
+/* What a node's name may be: 1..NODE_NAME_MAX bytes of UTF-8 without control characters. */
+bool node_name_valid(struct slice name);
+
+/* What an address may be: host:port, the host a name, an IPv4 address or an IPv6 address in
+ * brackets, the port 0..65535; at most ADDRESS_MAX bytes. */
+bool address_valid(struct slice address);
 
 /* Checksum of bytes as used everywhere (XXH3, 64 bits), seeded. */
 uint64_t checksum(uint64_t seed, struct slice bytes);
