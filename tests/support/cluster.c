@@ -1,0 +1,623 @@
+/* cluster.c - see cluster.h. */
+#include "tests/support/cluster.h"
+
+#include <holdfast/panic.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct packet {
+    TAILQ_ENTRY(packet) link;
+    uint64_t at_ms;
+    uint32_t from, to;
+    enum lane lane;
+    struct blob *body;
+};
+TAILQ_HEAD(packets, packet);
+
+struct outgoing { /* frames of one turn to one peer on one lane */
+    struct blob *frames[512];
+    uint32_t n;
+};
+
+struct member {
+    struct network network; /* first: the ops find the member by it */
+    struct cluster *cluster;
+    uint32_t self;
+    struct memory_disk *disk;
+    struct identity identity;
+    struct log_store *log;
+    struct state_store *state;
+    struct node *node;
+    struct network_events events;
+    bool woken, storage_woken, held;
+    uint64_t disk_at_ms[2]; /* when the oldest write of log, state reaches the disk; 0: none */
+    struct outgoing out[CLUSTER_NODES_MAX][LANES];
+    char refused[REFUSAL_MAX];
+    uint32_t lives;
+};
+
+struct cluster {
+    struct cluster_options options;
+    uint64_t now_ms, random;
+    struct member members[CLUSTER_NODES_MAX];
+    struct node_peer peers[CLUSTER_NODES_MAX];
+    struct packets packets;
+    bool cut[CLUSTER_NODES_MAX][CLUSTER_NODES_MAX];
+};
+
+static uint64_t draw(struct cluster *cluster) /* splitmix64 */
+{
+    uint64_t z = cluster->random += 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+static uint64_t between(struct cluster *cluster, uint64_t low, uint64_t high)
+{
+    return low + draw(cluster) % (high - low + 1);
+}
+
+/* ---- the host */
+
+static uint64_t now_ms(void *arg)
+{
+    return ((struct member *)arg)->cluster->now_ms;
+}
+
+static uint64_t now_us(void *arg)
+{
+    return 1000 * now_ms(arg);
+}
+
+static uint64_t wall_ms(void *arg)
+{
+    return 1700000000000 + now_ms(arg);
+}
+
+static void wake(void *arg)
+{
+    ((struct member *)arg)->woken = true;
+}
+
+static void storage_wake(void *arg)
+{
+    ((struct member *)arg)->storage_woken = true;
+}
+
+static void on_refused(void *arg, const char *why)
+{
+    struct member *member = arg;
+    snprintf(member->refused, sizeof member->refused, "%s", why);
+}
+
+/* ---- the network */
+
+static uint32_t place_of(struct cluster *cluster, raft_id id)
+{
+    uint32_t i = 0;
+    while (i < cluster->options.n && cluster->peers[i].id != id)
+        i++;
+    ASSERT(i < cluster->options.n);
+    return i;
+}
+
+static void net_send(struct network *network, raft_id to, enum lane lane, bool answer,
+                     struct blob *frame)
+{
+    struct member *member = (struct member *)network;
+    struct outgoing *out = &member->out[place_of(member->cluster, to)][lane];
+    (void)answer;
+    if (out->n == 512)
+        blob_unref(frame);
+    else
+        out->frames[out->n++] = frame;
+    member->woken = true; /* leaves at the end of the turn */
+}
+
+static void net_set_peer(struct network *network, raft_id id, const char *address)
+{
+    (void)network, (void)id, (void)address;
+}
+
+static const struct network_ops net_ops = { net_send, net_set_peer };
+
+static void enqueue(struct cluster *cluster, struct packet *packet)
+{
+    struct packet *other;
+    TAILQ_FOREACH (other, &cluster->packets, link)
+        if (other->at_ms > packet->at_ms)
+            break;
+    if (other != NULL)
+        TAILQ_INSERT_BEFORE(other, packet, link);
+    else
+        TAILQ_INSERT_TAIL(&cluster->packets, packet, link);
+}
+
+static struct blob *make_body(struct member *member, uint32_t to, struct outgoing *out)
+{
+    struct cluster *cluster = member->cluster;
+    struct envelope envelope = { .cluster = member->identity.cluster,
+                                 .from = member->identity.id,
+                                 .to = cluster->peers[to].id,
+                                 .n_frames = out->n };
+    memcpy(envelope.incarnation, member->identity.incarnation, INCARNATION_SIZE);
+    size_t size = ENVELOPE_SIZE;
+    for (uint32_t i = 0; i < out->n; i++)
+        size += out->frames[i]->size;
+    struct blob *body = blob_new(size);
+    envelope_encode(&envelope, body->data);
+    unsigned char *at = body->data + ENVELOPE_SIZE;
+    for (uint32_t i = 0; i < out->n; i++) {
+        memcpy(at, out->frames[i]->data, out->frames[i]->size);
+        at += out->frames[i]->size;
+        blob_unref(out->frames[i]);
+    }
+    out->n = 0;
+    return body;
+}
+
+static void post(struct member *member, uint32_t to, enum lane lane)
+{
+    struct cluster *cluster = member->cluster;
+    const struct cluster_options *o = &cluster->options;
+    struct blob *body = make_body(member, to, &member->out[to][lane]);
+    uint32_t copies = draw(cluster) % 100 < o->duplicate_percent ? 2 : 1;
+    while (copies-- > 0) {
+        struct packet *packet = memory_new(sizeof *packet);
+        *packet = (struct packet){ .from = member->self, .to = to, .lane = lane };
+        packet->body = blob_ref(body);
+        packet->at_ms = cluster->now_ms + between(cluster, o->delay_min_ms, o->delay_max_ms);
+        enqueue(cluster, packet);
+    }
+    blob_unref(body);
+}
+
+static void deliver(struct cluster *cluster, struct packet *packet)
+{
+    struct member *from = &cluster->members[packet->from], *to = &cluster->members[packet->to];
+    bool lost = cluster->cut[packet->from][packet->to] || to->node == NULL ||
+                draw(cluster) % 100 < cluster->options.loss_percent;
+    if (lost) {
+        if (from->node != NULL && draw(cluster) % 2 == 0) /* sometimes the sender is told */
+            from->events.on_unreachable(from->events.arg, to->identity.id, packet->lane);
+        return;
+    }
+    struct envelope envelope;
+    const char *reason;
+    enum err err = envelope_decode(blob_slice(packet->body), &envelope, &reason);
+    ASSERT(err == OK);
+    struct slice frames = slice_of(packet->body->data + ENVELOPE_SIZE,
+                                   packet->body->size - ENVELOPE_SIZE);
+    char why[REFUSAL_MAX] = "";
+    enum verdict verdict = to->events.on_body(to->events.arg, &envelope, packet->body, frames, why);
+    if (verdict == VERDICT_REFUSED && from->node != NULL)
+        from->events.on_refused(from->events.arg, to->identity.id, why);
+}
+
+/* ---- lives */
+
+static void start(struct cluster *cluster, uint32_t i)
+{
+    struct member *member = &cluster->members[i];
+    struct storage_options storage = { .wake = storage_wake, .wake_arg = member };
+    member->network.ops = &net_ops;
+    member->log = log_memory_open(member->disk, &storage);
+    member->state = state_memory_open(member->disk, &storage);
+    memory_disk_identity(member->disk, &member->identity);
+    struct node_config config = { .identity = member->identity,
+                                  .n_members = cluster->options.n,
+                                  .election_min_ms = 150,
+                                  .election_max_ms = 300,
+                                  .heartbeat_ms = 50,
+                                  .batch_entries = 100,
+                                  .flush_ms = 1000,
+                                  .pending_bytes_max = PENDING_BYTES_MAX,
+                                  .seed = draw(cluster),
+                                  .pre_vote = true,
+                                  .check_quorum = true };
+    snprintf(config.http_addr, sizeof config.http_addr, "http.test:%u", 8000 + i);
+    memcpy(config.members, cluster->peers, sizeof cluster->peers);
+    struct node_host host = { now_ms, now_us, wall_ms, wake, on_refused, member };
+    char message[STORAGE_MESSAGE_MAX];
+    enum err err = node_new(&config, &host, member->log, member->state, &member->network,
+                            &member->node, message);
+    ASSERT(err == OK);
+    member->events = node_network_events(member->node);
+    member->woken = true;
+    member->refused[0] = '\0';
+    member->lives++;
+}
+
+static void new_disk(struct cluster *cluster, uint32_t i)
+{
+    struct member *member = &cluster->members[i];
+    struct identity identity = { .id = cluster->peers[i].id };
+    raft_id ids[CLUSTER_NODES_MAX];
+    for (uint32_t j = 0; j < cluster->options.n; j++)
+        ids[j] = cluster->peers[j].id;
+    identity.cluster = cluster_id_of(ids, cluster->options.n);
+    snprintf(identity.name, sizeof identity.name, "node%u", i + 1);
+    snprintf(identity.raft_addr, sizeof identity.raft_addr, "%s", cluster->peers[i].raft_addr);
+    for (size_t k = 0; k < INCARNATION_SIZE; k++)
+        identity.incarnation[k] = (unsigned char)draw(cluster);
+    member->disk = memory_disk_new(&identity);
+    memory_disk_hold(member->disk, true);
+}
+
+struct cluster *cluster_new(const struct cluster_options *options)
+{
+    ASSERT(options->n >= 1 && options->n <= CLUSTER_NODES_MAX);
+    struct cluster *cluster = memory_new(sizeof *cluster);
+    cluster->options = *options;
+    cluster->random = options->seed;
+    cluster->now_ms = 1000;
+    TAILQ_INIT(&cluster->packets);
+    for (uint32_t i = 0; i < options->n; i++) {
+        snprintf(cluster->peers[i].raft_addr, sizeof cluster->peers[i].raft_addr, "raft.test:%u",
+                 9000 + i);
+        cluster->peers[i].id = id_of_address(cluster->peers[i].raft_addr);
+    }
+    for (uint32_t i = 0; i < options->n; i++) {
+        cluster->members[i].cluster = cluster;
+        cluster->members[i].self = i;
+        new_disk(cluster, i);
+        start(cluster, i);
+    }
+    return cluster;
+}
+
+static void drop_outgoing(struct member *member)
+{
+    for (uint32_t to = 0; to < CLUSTER_NODES_MAX; to++)
+        for (int lane = 0; lane < LANES; lane++) {
+            struct outgoing *out = &member->out[to][lane];
+            while (out->n > 0)
+                blob_unref(out->frames[--out->n]);
+        }
+}
+
+void cluster_crash(struct cluster *cluster, uint32_t i, size_t kept)
+{
+    struct member *member = &cluster->members[i];
+    if (member->node == NULL)
+        return;
+    node_free(member->node);
+    member->node = NULL;
+    drop_outgoing(member);
+    memory_disk_crash(member->disk, kept, kept);
+    member->disk_at_ms[0] = member->disk_at_ms[1] = 0;
+    member->woken = member->storage_woken = false;
+}
+
+void cluster_restart(struct cluster *cluster, uint32_t i)
+{
+    if (cluster->members[i].node == NULL)
+        start(cluster, i);
+}
+
+void cluster_wipe(struct cluster *cluster, uint32_t i)
+{
+    ASSERT(cluster->members[i].node == NULL);
+    memory_disk_free(cluster->members[i].disk);
+    new_disk(cluster, i);
+}
+
+void cluster_free(struct cluster *cluster)
+{
+    for (uint32_t i = 0; i < cluster->options.n; i++) {
+        cluster_crash(cluster, i, 0);
+        memory_disk_free(cluster->members[i].disk);
+    }
+    struct packet *packet;
+    while ((packet = TAILQ_FIRST(&cluster->packets)) != NULL) {
+        TAILQ_REMOVE(&cluster->packets, packet, link);
+        blob_unref(packet->body);
+        free(packet);
+    }
+    free(cluster);
+}
+
+/* ---- time */
+
+uint64_t cluster_now(const struct cluster *cluster)
+{
+    return cluster->now_ms;
+}
+
+static void turn(struct member *member)
+{
+    struct cluster *cluster = member->cluster;
+    while (member->node != NULL &&
+           (member->woken || member->storage_woken ||
+            cluster->now_ms >= node_deadline(member->node))) {
+        if (member->storage_woken) {
+            member->storage_woken = false;
+            node_on_storage(member->node);
+        }
+        member->woken = false;
+        node_run(member->node);
+    }
+    if (member->node == NULL)
+        return;
+    for (uint32_t to = 0; to < cluster->options.n; to++)
+        for (int lane = 0; lane < LANES; lane++)
+            if (member->out[to][lane].n > 0)
+                post(member, to, (enum lane)lane);
+    for (int state = 0; state < 2; state++)
+        if (!member->held && member->disk_at_ms[state] == 0 &&
+            memory_disk_unwritten(member->disk, state) > 0)
+            member->disk_at_ms[state] = cluster->now_ms + between(cluster, cluster->options.disk_min_ms,
+                                                                  cluster->options.disk_max_ms);
+}
+
+static void turn_all(struct cluster *cluster)
+{
+    for (uint32_t i = 0; i < cluster->options.n; i++)
+        turn(&cluster->members[i]);
+}
+
+static uint64_t next_event(struct cluster *cluster)
+{
+    uint64_t next = UINT64_MAX;
+    if (!TAILQ_EMPTY(&cluster->packets))
+        next = TAILQ_FIRST(&cluster->packets)->at_ms;
+    for (uint32_t i = 0; i < cluster->options.n; i++) {
+        struct member *member = &cluster->members[i];
+        if (member->node != NULL && node_deadline(member->node) < next)
+            next = node_deadline(member->node);
+        for (int state = 0; state < 2; state++)
+            if (member->disk_at_ms[state] != 0 && member->disk_at_ms[state] < next)
+                next = member->disk_at_ms[state];
+    }
+    return next;
+}
+
+static void happen(struct cluster *cluster)
+{
+    for (uint32_t i = 0; i < cluster->options.n; i++) {
+        struct member *member = &cluster->members[i];
+        for (int state = 0; state < 2; state++) {
+            if (member->disk_at_ms[state] == 0 || member->disk_at_ms[state] > cluster->now_ms)
+                continue;
+            member->disk_at_ms[state] = 0;
+            memory_disk_write(member->disk, state);
+        }
+    }
+    struct packet *packet = TAILQ_FIRST(&cluster->packets);
+    if (packet != NULL && packet->at_ms <= cluster->now_ms) {
+        TAILQ_REMOVE(&cluster->packets, packet, link);
+        deliver(cluster, packet);
+        blob_unref(packet->body);
+        free(packet);
+    }
+}
+
+bool cluster_step(struct cluster *cluster, uint64_t until_ms)
+{
+    turn_all(cluster);
+    uint64_t next = next_event(cluster);
+    if (next > until_ms) {
+        cluster->now_ms = until_ms;
+        return false;
+    }
+    if (next > cluster->now_ms)
+        cluster->now_ms = next;
+    happen(cluster);
+    turn_all(cluster);
+    return true;
+}
+
+void cluster_run(struct cluster *cluster, uint64_t ms)
+{
+    uint64_t until = cluster->now_ms + ms;
+    while (cluster_step(cluster, until))
+        ;
+}
+
+bool cluster_run_until(struct cluster *cluster, bool (*condition)(struct cluster *, void *), void *arg,
+                       uint64_t ms)
+{
+    uint64_t until = cluster->now_ms + ms;
+    while (!condition(cluster, arg))
+        if (!cluster_step(cluster, until))
+            return condition(cluster, arg);
+    return true;
+}
+
+/* ---- looking and meddling */
+
+struct node *cluster_node(struct cluster *cluster, uint32_t i)
+{
+    return cluster->members[i].node;
+}
+
+int cluster_leader(struct cluster *cluster)
+{
+    int leader = -1;
+    raft_term best = 0;
+    for (uint32_t i = 0; i < cluster->options.n; i++) {
+        if (cluster->members[i].node == NULL)
+            continue;
+        struct node_status status;
+        node_status(cluster->members[i].node, &status);
+        if (status.role == RAFT_LEADER && status.term > best) {
+            best = status.term;
+            leader = (int)i;
+        }
+    }
+    return leader;
+}
+
+static bool has_leader(struct cluster *cluster, void *arg)
+{
+    (void)arg;
+    return cluster_leader(cluster) >= 0;
+}
+
+int cluster_await_leader(struct cluster *cluster)
+{
+    return cluster_run_until(cluster, has_leader, NULL, 10000) ? cluster_leader(cluster) : -1;
+}
+
+const char *cluster_refused(struct cluster *cluster, uint32_t i)
+{
+    return cluster->members[i].refused[0] != '\0' ? cluster->members[i].refused : NULL;
+}
+
+void cluster_link(struct cluster *cluster, uint32_t from, uint32_t to, bool up)
+{
+    cluster->cut[from][to] = !up;
+}
+
+void cluster_isolate(struct cluster *cluster, uint32_t i, bool isolated)
+{
+    for (uint32_t j = 0; j < cluster->options.n; j++)
+        if (j != i) {
+            cluster_link(cluster, i, j, !isolated);
+            cluster_link(cluster, j, i, !isolated);
+        }
+}
+
+void cluster_set_loss(struct cluster *cluster, uint32_t percent)
+{
+    cluster->options.loss_percent = percent;
+}
+
+void cluster_hold_disk(struct cluster *cluster, uint32_t i, bool held)
+{
+    cluster->members[i].held = held;
+    if (held)
+        cluster->members[i].disk_at_ms[0] = cluster->members[i].disk_at_ms[1] = 0;
+}
+
+/* ---- clients */
+
+static void prepare(struct cluster *cluster, uint32_t node, struct client_op *op, enum op_type type,
+                    uint64_t timeout_ms, void (*done)(struct op *))
+{
+    memset(op, 0, sizeof *op);
+    op->cluster = cluster;
+    op->node = node;
+    op->op = (struct op){ .type = type, .deadline_ms = cluster->now_ms + timeout_ms, .done = done,
+                          .user = op, .max_stale_ms = UINT64_MAX };
+}
+
+static void submit(struct client_op *op)
+{
+    struct member *member = &op->cluster->members[op->node];
+    ASSERT(member->node != NULL);
+    node_submit(member->node, &op->op);
+}
+
+static void written(struct op *op)
+{
+    struct client_op *client = op->user;
+    client->done = true;
+    client->err = op->err;
+    client->outcome = op->outcome;
+    if (op->result != NULL) {
+        client->revision = op->result->revision;
+        client->index = op->result->index;
+    }
+    blob_unref(op->command);
+}
+
+static void put(struct cluster *cluster, uint32_t node, struct client_op *client, struct kv_op kv,
+                uint64_t timeout_ms)
+{
+    prepare(cluster, node, client, OP_WRITE, timeout_ms, written);
+    client->op.command = blob_new(command_batch_size(&kv, 1));
+    command_encode_batch(&kv, 1, client->op.command->data);
+    submit(client);
+}
+
+void client_put(struct cluster *cluster, uint32_t node, struct client_op *op, const char *key,
+                const char *value, uint64_t timeout_ms)
+{
+    put(cluster, node, op,
+        (struct kv_op){ .type = KV_SET, .key = slice_text(key), .value = slice_text(value) },
+        timeout_ms);
+}
+
+void client_put_if(struct cluster *cluster, uint32_t node, struct client_op *op, const char *key,
+                   const char *value, uint64_t revision, uint64_t timeout_ms)
+{
+    put(cluster, node, op,
+        (struct kv_op){ .type = KV_SET, .condition = CONDITION_REVISION, .revision = revision,
+                        .key = slice_text(key), .value = slice_text(value) },
+        timeout_ms);
+}
+
+static void read_done(struct op *op)
+{
+    struct client_op *client = op->user;
+    client->done = true;
+    client->err = op->err;
+    if (op->err != OK)
+        return;
+    struct statemachine *sm = node_statemachine(client->cluster->members[client->node].node);
+    struct kv_item item;
+    enum err err = statemachine_read_begin(sm);
+    ASSERT(err == OK);
+    err = statemachine_get(sm, slice_text(client->key), &item);
+    ASSERT(err == OK || err == ERR_KEY_NOT_FOUND);
+    client->found = err == OK;
+    if (client->found) {
+        size_t size = item.value.size;
+        if (size > sizeof client->value - 1)
+            size = sizeof client->value - 1;
+        memcpy(client->value, item.value.data, size);
+        client->revision = item.revision;
+    }
+    statemachine_read_end(sm);
+}
+
+void client_get(struct cluster *cluster, uint32_t node, struct client_op *op, const char *key,
+                enum consistency consistency, uint64_t timeout_ms)
+{
+    prepare(cluster, node, op, OP_READ, timeout_ms, read_done);
+    snprintf(op->key, sizeof op->key, "%s", key);
+    op->op.consistency = consistency;
+    submit(op);
+}
+
+void client_get_fresh(struct cluster *cluster, uint32_t node, struct client_op *op, const char *key,
+                      uint64_t max_stale_ms)
+{
+    prepare(cluster, node, op, OP_READ, 1000, read_done);
+    snprintf(op->key, sizeof op->key, "%s", key);
+    op->op.consistency = CONSISTENCY_STALE;
+    op->op.max_stale_ms = max_stale_ms;
+    submit(op);
+}
+
+static void info_done(struct op *op)
+{
+    struct client_op *client = op->user;
+    client->done = true;
+    client->err = op->err;
+    if (op->err != OK)
+        return;
+    client->n_info = op->info->info_reply.n;
+    memcpy(client->info, op->info->info_reply.members, sizeof client->info);
+}
+
+void client_info(struct cluster *cluster, uint32_t node, struct client_op *op, uint64_t timeout_ms)
+{
+    prepare(cluster, node, op, OP_INFO, timeout_ms, info_done);
+    submit(op);
+}
+
+static bool is_done(struct cluster *cluster, void *arg)
+{
+    (void)cluster;
+    return ((struct client_op *)arg)->done;
+}
+
+void client_wait(struct client_op *op)
+{
+    bool done = cluster_run_until(op->cluster, is_done, op, 20000);
+    ASSERT(done);
+}
