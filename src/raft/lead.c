@@ -1,0 +1,101 @@
+/* lead.c - a leader's clock: heartbeats, what their replies tell, and whether a majority still
+ * answers (thesis 6.2). */
+#include "raft_state.h"
+
+#include "quorum.h"
+
+void heartbeat_all(struct raft *r)
+{
+    raft_term commit_term = trail_term(&r->trail, r->commit);
+    for (uint32_t i = 0; i < r->members.n; i++) {
+        if (i == r->self)
+            continue;
+        struct raft_msg *msg = raft_message(r, RAFT_HEARTBEAT, r->members.at[i].id);
+        msg->heartbeat.commit = commit_term > 0 ? r->commit : 0;
+        msg->heartbeat.commit_term = commit_term;
+        msg->heartbeat.round = r->round;
+    }
+}
+
+/* When a majority, this server included, had last answered; the beginning of its rule counts as
+ * an answer. */
+static raft_msec quorum_contact(const struct raft *r)
+{
+    raft_msec contact[RAFT_MEMBERS_MAX];
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < r->members.n; i++) {
+        if (!r->members.at[i].voter)
+            continue;
+        raft_msec heard = i == r->self ? r->now : r->progress[i].contact;
+        contact[n++] = heard > r->leader_since ? heard : r->leader_since;
+    }
+    return quorum_reached(contact, n);
+}
+
+static raft_msec quorum_deadline(const struct raft *r)
+{
+    return quorum_contact(r) + r->config.election_max_ms;
+}
+
+void lead_tick(struct raft *r)
+{
+    /* "A leader in Raft steps down if an election timeout elapses without a successful round of
+     * heartbeats to a majority of its cluster", thesis 6.2. */
+    if (r->config.check_quorum && r->now >= quorum_deadline(r)) {
+        raft_emit(r, RAFT_TRACE_STEP_DOWN, RAFT_STEP_DOWN_QUORUM, r->term, 0, 0);
+        become_follower(r, r->term, 0);
+        return;
+    }
+    if (r->transfer_to != 0 && r->now >= r->transfer_deadline)
+        transfer_give_up(r);
+    if (r->now < r->heartbeat_deadline)
+        return;
+    for (uint32_t i = 0; i < r->members.n; i++)
+        progress_beat(&r->progress[i]);
+    r->heartbeat_deadline = r->now + r->config.heartbeat_ms;
+    heartbeat_all(r);
+}
+
+raft_msec lead_deadline(const struct raft *r)
+{
+    raft_msec deadline = r->heartbeat_deadline;
+    if (r->config.check_quorum && !raft_alone(r) && quorum_deadline(r) < deadline)
+        deadline = quorum_deadline(r);
+    if (r->transfer_to != 0 && r->transfer_deadline < deadline)
+        deadline = r->transfer_deadline;
+    return deadline;
+}
+
+/* The follower lives.  Whatever was lost on the way to it is found out here, by an append without
+ * entries that it can only accept if it holds all that was sent: no batch is sent again on a
+ * guess.  At most one for each heartbeat interval, however many read rounds are echoed. */
+static void nudge(struct raft *r, uint32_t place)
+{
+    struct progress *p = &r->progress[place];
+    if (p->nudged)
+        return;
+    if (p->probing && p->probe_sent) {
+        p->nudged = true;
+        replicate_probe_again(r, place);
+    } else if (p->late) {
+        p->nudged = true;
+        replicate_ask(r, place);
+    }
+}
+
+void on_heartbeat_reply(struct raft *r, const struct raft_msg *msg)
+{
+    if (r->role != RAFT_LEADER) {
+        raft_emit(r, RAFT_TRACE_IGNORED, msg->type, msg->from, msg->term, r->term);
+        return;
+    }
+    uint32_t place = raft_place(r, msg->from);
+    struct progress *p = &r->progress[place];
+    p->contact = r->now;
+    if (msg->heartbeat_reply.round > p->round) {
+        p->round = msg->heartbeat_reply.round;
+        read_release(r);
+    }
+    nudge(r, place);
+    replicate_to(r, place);
+}

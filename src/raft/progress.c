@@ -1,0 +1,72 @@
+/* progress.c - the bookkeeping of one member; decides nothing and sends nothing. */
+#include "progress.h"
+
+#include <holdfast/panic.h>
+
+static void flight_clear(struct progress *p)
+{
+    p->flight_head = p->flight_n = 0;
+}
+
+void progress_init(struct progress *p, raft_index next)
+{
+    p->match = 0;
+    p->next = next;
+    p->probing = true;
+    p->probe_sent = p->late = p->nudged = false;
+    p->contact = 0;
+    p->round = 0;
+    p->beat_match = 0;
+    p->beat_next = next;
+    flight_clear(p);
+}
+
+void progress_become_probe(struct progress *p)
+{
+    p->probing = true;
+    p->probe_sent = p->late = false;
+    p->next = p->match + 1;
+    flight_clear(p);
+}
+
+void progress_become_replicate(struct progress *p)
+{
+    p->probing = p->probe_sent = p->late = false;
+    p->next = p->match + 1;
+    p->beat_match = p->match;
+    p->beat_next = p->next;
+    flight_clear(p);
+}
+
+void progress_sent(struct progress *p, raft_index last)
+{
+    ASSERT(!p->probing && p->flight_n < RAFT_WINDOW_MAX);
+    ASSERT(last >= p->next);
+    p->flight[(p->flight_head + p->flight_n) % RAFT_WINDOW_MAX] = last;
+    p->flight_n++;
+    p->next = last + 1;
+}
+
+bool progress_matched(struct progress *p, raft_index match)
+{
+    if (match <= p->match)
+        return false;
+    p->match = match;
+    if (p->next <= match)
+        p->next = match + 1;
+    /* An acknowledgement covers everything before it, and may end inside an append that the
+     * driver has split: that one stays in flight until its end is acknowledged. */
+    while (p->flight_n > 0 && p->flight[p->flight_head] <= match) {
+        p->flight_head = (p->flight_head + 1) % RAFT_WINDOW_MAX;
+        p->flight_n--;
+    }
+    return true;
+}
+
+void progress_beat(struct progress *p)
+{
+    p->late = !p->probing && p->match == p->beat_match && p->match + 1 < p->beat_next;
+    p->nudged = false;
+    p->beat_match = p->match;
+    p->beat_next = p->next;
+}

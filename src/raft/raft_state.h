@@ -1,0 +1,141 @@
+/* raft_state.h - the whole state of a server, and what the files of src/raft call of each other.
+ *
+ * Figure 2's names: currentTerm is `term`, votedFor `vote`, log[] `trail`, commitIndex `commit`;
+ * lastApplied is the driver's; nextIndex and matchIndex are in `progress`. */
+#ifndef HOLDFAST_RAFT_STATE_H
+#define HOLDFAST_RAFT_STATE_H
+
+#include <holdfast/panic.h>
+#include <holdfast/raft.h>
+
+#include "progress.h"
+#include "trail.h"
+
+#include <string.h>
+
+/* Terms and indices above this are refused, so that none ever wraps. */
+#define RAFT_NUMBER_MAX (UINT64_MAX >> 2)
+
+enum {
+    APPENDS_PER_STEP = 3, /* to one follower; more follow with its next answer */
+};
+
+/* A read waits for its round; round 0: for the first commit of this term. */
+struct pending_read {
+    uint64_t tag;
+    raft_index index;
+    uint64_t round;
+};
+
+struct raft {
+    struct raft_config config;
+    struct raft_members members;
+    uint32_t self;     /* place of config.self in members */
+    uint32_t n_voters;
+
+    /* durable once the ticket of the step that changed it is */
+    raft_term term;
+    raft_id vote;
+    struct trail trail; /* last term <= term */
+
+    raft_ticket ticket;      /* newest issued */
+    raft_ticket vote_ticket; /* newest that saved term or vote */
+
+    enum raft_role role;
+    raft_id leader;          /* self if and only if role is leader */
+    raft_index commit;       /* never falls; <= trail.last */
+    bool stalled;            /* the own disk */
+
+    raft_msec now;
+    uint64_t random;
+    raft_msec election_deadline; /* not of a leader */
+    raft_msec leader_contact;    /* when `leader`, if not 0, was last heard of */
+
+    /* (pre-)candidate: who has granted, by place in members */
+    bool granted[RAFT_MEMBERS_MAX];
+
+    /* leader */
+    struct progress progress[RAFT_MEMBERS_MAX]; /* own place: match is what is durable here */
+    raft_msec leader_since;
+    raft_msec heartbeat_deadline;
+    raft_id transfer_to;         /* 0: no transfer under way */
+    bool transfer_sent;
+    raft_msec transfer_deadline;
+    uint64_t round;              /* newest read round; never reused, also not in later terms */
+    uint32_t reads_head, n_reads;
+    struct pending_read reads[RAFT_READS_MAX]; /* ring; rounds rise, those with round 0 last */
+
+    struct raft_update *update;  /* of the step under way; else NULL */
+    uint32_t cause;              /* of the step under way, for traces: message type + 1, or 0 */
+};
+
+/* ---- raft.c */
+
+/* A new message in the outbox: type, from, to and term are set, the rest is zero. */
+struct raft_msg *raft_message(struct raft *r, enum raft_msg_type type, raft_id to);
+void raft_emit(struct raft *r, uint32_t what, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
+/* Erases the log from `first` on and adds the event's entries[skip .. skip+n). */
+void raft_save_entries(struct raft *r, raft_index first, uint32_t skip, uint32_t n);
+void raft_trail_append(struct raft *r, raft_term term, uint64_t count);
+/* The place of `id` in members, or members.n. */
+uint32_t raft_place(const struct raft *r, raft_id id);
+bool raft_alone(const struct raft *r); /* the only voter */
+void raft_commit_to(struct raft *r, raft_index commit);
+
+/* ---- receive.c */
+enum raft_status on_message(struct raft *r, const struct raft_msg *msg,
+                            const struct raft_entry *entries);
+
+/* ---- role.c: every change of role, and nothing else changes term or role */
+void become_follower(struct raft *r, raft_term term, raft_id leader);
+void become_precandidate(struct raft *r);
+void become_candidate(struct raft *r);
+void become_leader(struct raft *r);
+void election_timer_reset(struct raft *r);
+uint32_t granted_count(const struct raft *r);
+
+/* ---- election.c */
+bool election_due(const struct raft *r);
+void election_tick(struct raft *r);
+void campaign(struct raft *r, bool transfer);
+void on_vote(struct raft *r, const struct raft_msg *msg);
+void on_vote_reply(struct raft *r, const struct raft_msg *msg);
+
+/* ---- follow.c: entries and heartbeats received */
+bool append_is_possible(const struct raft *r, const struct raft_msg *msg,
+                        const struct raft_entry *entries);
+void append_refuse(struct raft *r, const struct raft_msg *msg);
+void on_append(struct raft *r, const struct raft_msg *msg, const struct raft_entry *entries);
+void on_heartbeat(struct raft *r, const struct raft_msg *msg);
+
+/* ---- replicate.c: a leader's log to its followers */
+void replicate_to(struct raft *r, uint32_t place);
+void replicate_to_all(struct raft *r);
+void replicate_probe_again(struct raft *r, uint32_t place);
+void replicate_ask(struct raft *r, uint32_t place);
+void replicate_own(struct raft *r);
+bool append_reply_is_possible(const struct raft *r, const struct raft_msg *msg);
+void on_append_reply(struct raft *r, const struct raft_msg *msg);
+enum raft_status on_propose(struct raft *r, const enum raft_kind *kinds, uint32_t n);
+enum raft_status on_unreachable(struct raft *r, raft_id peer);
+void append_noop(struct raft *r);
+
+/* ---- lead.c: heartbeats and the check of the quorum */
+void heartbeat_all(struct raft *r);
+void lead_tick(struct raft *r);
+raft_msec lead_deadline(const struct raft *r);
+void on_heartbeat_reply(struct raft *r, const struct raft_msg *msg);
+
+/* ---- read.c */
+enum raft_status on_read(struct raft *r, uint64_t tag);
+void read_on_commit(struct raft *r);
+void read_release(struct raft *r);
+void read_fail_all(struct raft *r);
+
+/* ---- transfer.c */
+enum raft_status on_transfer(struct raft *r, raft_id to);
+void transfer_advance(struct raft *r);
+void transfer_give_up(struct raft *r);
+void on_timeout_now(struct raft *r, const struct raft_msg *msg);
+
+#endif
