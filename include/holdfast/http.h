@@ -9,6 +9,7 @@
 #include <holdfast/blob.h>
 #include <holdfast/err.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -51,6 +52,8 @@ enum { HTTP_MESSAGE_MAX = 512 };
 MUST_CHECK enum err http_server_new(struct event_base *base, const struct http_config *config,
                                     http_handler_fn *handler, http_error_body_fn *error_body,
                                     void *arg, struct http_server **out, char *message);
+/* The port listened on: the kernel's choice if port 0 was asked for. */
+uint16_t http_server_port(const struct http_server *server);
 /* Stops accepting; open connections are closed after their current answer. */
 void http_server_stop(struct http_server *server);
 uint32_t http_server_pending(const struct http_server *server); /* requests not yet answered */
