@@ -1,0 +1,193 @@
+/* birth.c - makes a data directory so that a crash at any point leaves nothing or all of it.
+ *
+ * Everything is built in `creating/`, flushed, and then moved up: `state` first, `log` last.
+ * The name `log` is the commit point: a directory without it holds no node.  What an
+ * unfinished creation leaves is recognised by `creating/`, which goes last of all. */
+#include "birth.h"
+#include "lmdb_txn.h"
+#include "meta.h"
+#include "step.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int directory_sync(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno;
+    int code = fsync(fd) == 0 ? 0 : errno;
+    close(fd);
+    return code;
+}
+
+static int join(char out[ENV_PATH_MAX], const char *path, const char *name)
+{
+    int size = snprintf(out, ENV_PATH_MAX, "%s/%s", path, name);
+    return size < ENV_PATH_MAX ? 0 : ENAMETOOLONG;
+}
+
+/* ---- building; each function goes on only if `*code` is 0 */
+
+static void make_directory(int *code, const char *path, const char *name)
+{
+    char full[ENV_PATH_MAX];
+    if (*code == 0)
+        *code = join(full, path, name);
+    if (*code == 0 && mkdir(full, 0750) != 0)
+        *code = errno;
+    storage_step("create: directory made");
+}
+
+static void sync_path(int *code, const char *path, const char *name)
+{
+    char full[ENV_PATH_MAX];
+    if (*code == 0)
+        *code = join(full, path, name);
+    if (*code == 0)
+        *code = directory_sync(full);
+    storage_step("create: flushed");
+}
+
+static void move_up(int *code, const char *path, const char *name)
+{
+    char from[ENV_PATH_MAX], to[ENV_PATH_MAX], inner[32];
+    snprintf(inner, sizeof inner, BIRTH_DIRECTORY "/%s", name);
+    if (*code == 0)
+        *code = join(from, path, inner);
+    if (*code == 0)
+        *code = join(to, path, name);
+    if (*code == 0 && rename(from, to) != 0)
+        *code = errno;
+    storage_step("create: moved up");
+}
+
+static void put_rows(struct lmdb_txn *txn, MDB_dbi dbi, const struct meta_put *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        lmdb_txn_put_meta(txn, dbi, &rows[i]);
+}
+
+static void write_log(struct lmdb_txn *txn, const struct identity *identity)
+{
+    struct meta_put rows[IDENTITY_ROWS + VOTE_ROWS];
+    meta_of_identity(identity, rows);
+    meta_of_vote(0, 0, rows + IDENTITY_ROWS);
+    lmdb_txn_database(txn, "log", MDB_CREATE | MDB_INTEGERKEY);
+    MDB_dbi meta = lmdb_txn_database(txn, "meta", MDB_CREATE);
+    put_rows(txn, meta, rows, IDENTITY_ROWS + VOTE_ROWS);
+}
+
+static void write_state(struct lmdb_txn *txn, const struct identity *identity)
+{
+    struct meta_put rows[2];
+    char incarnation[INCARNATION_TEXT];
+    meta_incarnation_text(identity->incarnation, incarnation);
+    meta_put_text(&rows[0], "format", STATE_FORMAT);
+    meta_put_text(&rows[1], "incarnation", incarnation); /* ties it to its log */
+    MDB_dbi meta = lmdb_txn_database(txn, "meta", MDB_CREATE);
+    put_rows(txn, meta, rows, 2);
+    lmdb_txn_database(txn, "kv", MDB_CREATE);
+    lmdb_txn_database(txn, "members", MDB_CREATE);
+}
+
+typedef void fill_fn(struct lmdb_txn *txn, const struct identity *identity);
+
+/* An environment, committed; LMDB flushes the data file, but not the names that lead to it. */
+static enum err make_environment(const char *path, fill_fn *fill, const struct identity *identity,
+                                 char *message)
+{
+    MDB_env *env;
+    struct lmdb_txn txn;
+    enum err err = lmdb_env_open(path, 0, true, &env, message);
+    if (err != OK)
+        return err;
+    storage_step("create: environment opened");
+    lmdb_txn_begin(&txn, env);
+    fill(&txn, identity);
+    storage_step("create: before commit");
+    int code = lmdb_txn_commit(&txn);
+    storage_step("create: after commit");
+    mdb_env_close(env);
+    sync_path(&code, path, "data.mdb");
+    sync_path(&code, path, ".");
+    return code == 0 ? OK : storage_fail_code(message, code, "create", path);
+}
+
+static enum err build(const char *path, const struct identity *identity, char *message)
+{
+    char log[ENV_PATH_MAX], state[ENV_PATH_MAX];
+    int code = 0;
+    make_directory(&code, path, BIRTH_DIRECTORY);
+    make_directory(&code, path, BIRTH_DIRECTORY "/log");
+    make_directory(&code, path, BIRTH_DIRECTORY "/state");
+    if (code == 0)
+        code = join(log, path, BIRTH_DIRECTORY "/log");
+    if (code == 0)
+        code = join(state, path, BIRTH_DIRECTORY "/state");
+    if (code != 0)
+        return storage_fail_code(message, code, "create a node in", path);
+    enum err err = make_environment(log, write_log, identity, message);
+    if (err == OK)
+        err = make_environment(state, write_state, identity, message);
+    return err;
+}
+
+enum err birth_create(const char *path, const struct identity *identity, char *message)
+{
+    enum err err = build(path, identity, message);
+    if (err != OK)
+        return err;
+    char scaffold[ENV_PATH_MAX];
+    int code = join(scaffold, path, BIRTH_DIRECTORY);
+    sync_path(&code, path, BIRTH_DIRECTORY);
+    sync_path(&code, path, "."); /* the scaffold's name before anything leaves it */
+    move_up(&code, path, "state");
+    sync_path(&code, path, ".");
+    move_up(&code, path, "log");
+    sync_path(&code, path, ".");
+    if (code == 0 && rmdir(scaffold) != 0)
+        code = errno;
+    storage_step("create: scaffold removed");
+    sync_path(&code, path, ".");
+    return code == 0 ? OK : storage_fail_code(message, code, "create a node in", path);
+}
+
+/* ---- clearing away */
+
+static void remove_known(int *code, const char *path, const char *name, bool directory)
+{
+    char full[ENV_PATH_MAX];
+    if (*code == 0)
+        *code = join(full, path, name);
+    if (*code == 0 && (directory ? rmdir(full) : unlink(full)) != 0 && errno != ENOENT)
+        *code = errno;
+    storage_step("clean: removed one");
+}
+
+/* By name, never by pattern: what is not ours stays, and rmdir then says so. */
+enum err birth_clean(const char *path, bool whole, char *message)
+{
+    int code = 0;
+    if (!whole) {
+        remove_known(&code, path, "state/data.mdb", false);
+        remove_known(&code, path, "state/lock.mdb", false);
+        remove_known(&code, path, "state", true);
+    }
+    remove_known(&code, path, BIRTH_DIRECTORY "/log/data.mdb", false);
+    remove_known(&code, path, BIRTH_DIRECTORY "/log/lock.mdb", false);
+    remove_known(&code, path, BIRTH_DIRECTORY "/log", true);
+    remove_known(&code, path, BIRTH_DIRECTORY "/state/data.mdb", false);
+    remove_known(&code, path, BIRTH_DIRECTORY "/state/lock.mdb", false);
+    remove_known(&code, path, BIRTH_DIRECTORY "/state", true);
+    remove_known(&code, path, BIRTH_DIRECTORY, true);
+    if (code == ENOTEMPTY || code == EEXIST)
+        return storage_fail(message, ERR_FOREIGN,
+                            "the folder " BIRTH_DIRECTORY " in %.300s holds files that are not "
+                            "Holdfast's; move them away, or choose another --data-dir",
+                            path);
+    return code == 0 ? OK : storage_fail_code(message, code, "clear a cut-off creation in", path);
+}

@@ -1,0 +1,11 @@
+/* identity.h - whose data directory is it? */
+#ifndef HOLDFAST_STORAGE_IDENTITY_H
+#define HOLDFAST_STORAGE_IDENTITY_H
+
+#include <holdfast/storage.h>
+
+/* Compares what the environments in `path` say with `identity` and fills in its incarnation.
+ * ERR_FOREIGN if they differ, with a sentence that names both sides. */
+MUST_CHECK enum err identity_check(const char *path, struct identity *identity, char *message);
+
+#endif
