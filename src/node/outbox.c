@@ -66,6 +66,10 @@ static void send_append(struct node *node, const struct raft_msg *msg)
         append_flush(&append);
         return;
     }
+    const struct peer *peer = node_peer(node, msg->to);
+    ASSERT(peer != NULL);
+    if (peer->cut_short != 0 && msg->append.prev >= peer->cut_short)
+        return; /* follows on one that did not go out whole */
     node_read_entries(node, msg->append.prev + 1, append_add, &append);
     /* What did not fit into APPEND_BYTES_MAX the core has to ask for again. */
     if (append.left > 0)

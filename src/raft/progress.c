@@ -47,6 +47,20 @@ void progress_sent(struct progress *p, raft_index last)
     p->next = last + 1;
 }
 
+void progress_cut(struct progress *p, raft_index last)
+{
+    if (p->probing || last <= p->match || last + 1 >= p->next)
+        return; /* a probe's answer says how far it came; the rest is late news */
+    while (p->flight_n > 0 &&
+           p->flight[(p->flight_head + p->flight_n - 1) % RAFT_WINDOW_MAX] > last)
+        p->flight_n--;
+    p->next = last + 1;
+    if (p->beat_next > p->next)
+        p->beat_next = p->next;
+    p->flight[(p->flight_head + p->flight_n) % RAFT_WINDOW_MAX] = last;
+    p->flight_n++;
+}
+
 bool progress_matched(struct progress *p, raft_index match)
 {
     if (match <= p->match)

@@ -29,6 +29,9 @@ void progress_become_replicate(struct progress *p);
 /* An append up to `last` has left. */
 void progress_sent(struct progress *p, raft_index last);
 
+/* Of what has left only what is up to `last` really has. */
+void progress_cut(struct progress *p, raft_index last);
+
 /* The member's log matches up to `match`; true if that is news. */
 bool progress_matched(struct progress *p, raft_index match);
 

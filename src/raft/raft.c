@@ -164,6 +164,8 @@ static enum raft_status dispatch(struct raft *r, const struct raft_event *event)
         return on_transfer(r, event->transfer.to);
     case RAFT_UNREACHABLE:
         return on_unreachable(r, event->unreachable.peer);
+    case RAFT_SENT:
+        return on_sent(r, event->sent.peer, event->sent.last);
     case RAFT_DISK:
         return on_disk(r, event->disk.stalled);
     case RAFT_EVENT_TYPES:

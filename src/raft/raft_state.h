@@ -118,6 +118,7 @@ bool append_reply_is_possible(const struct raft *r, const struct raft_msg *msg);
 void on_append_reply(struct raft *r, const struct raft_msg *msg);
 enum raft_status on_propose(struct raft *r, const enum raft_kind *kinds, uint32_t n);
 enum raft_status on_unreachable(struct raft *r, raft_id peer);
+enum raft_status on_sent(struct raft *r, raft_id peer, raft_index last);
 void append_noop(struct raft *r);
 
 /* ---- lead.c: heartbeats and the check of the quorum */

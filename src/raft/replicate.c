@@ -216,3 +216,15 @@ enum raft_status on_unreachable(struct raft *r, raft_id peer)
     }
     return RAFT_OK;
 }
+
+/* The driver bounds an append by bytes, which the core does not know: the rest is sent anew with
+ * the follower's next answer. */
+enum raft_status on_sent(struct raft *r, raft_id peer, raft_index last)
+{
+    uint32_t place = raft_place(r, peer);
+    if (place == r->members.n || place == r->self)
+        return RAFT_INVALID;
+    if (r->role == RAFT_LEADER)
+        progress_cut(&r->progress[place], last);
+    return RAFT_OK;
+}
