@@ -65,7 +65,7 @@ enum holdfast_error {
     HOLDFAST_BAD_REQUEST,      /* refused by the node: 400, 405, 411, 414, 415 */
     HOLDFAST_NOT_FOUND,        /* no such key: 404 */
     HOLDFAST_CONDITION_FAILED, /* the key is at another revision: 412 */
-    HOLDFAST_TOO_LARGE,        /* key, value, batch or answer over a limit that the message names */
+    HOLDFAST_TOO_LARGE,        /* key, value, batch or answer; the message names the limit */
     /* the cluster; the same call may succeed later */
     HOLDFAST_OVERLOADED,    /* 429 */
     HOLDFAST_NO_LEADER,     /* no leader until the deadline */
@@ -152,7 +152,7 @@ struct holdfast_call {
     /* put and delete of one key */
     bool conditional;
     uint64_t if_revision; /* apply only if the key is at this revision; 0: only if absent */
-    /* Ask this node alone (a base URL), whoever leads; NULL: the library chooses. */
+    /* Ask this node alone (a base URL), whoever leads, and once; NULL: the library chooses. */
     const char *node;
 };
 #define HOLDFAST_CALL_INIT { sizeof(struct holdfast_call), 0, HOLDFAST_LINEARIZABLE, 0, 0, false, 0, NULL }
@@ -167,12 +167,19 @@ struct holdfast_kv {
     uint64_t version; /* changes since it was created, from 1 */
 };
 
-enum holdfast_op_type { HOLDFAST_OP_SET, HOLDFAST_OP_GET, HOLDFAST_OP_DELETE };
+enum holdfast_op_type {
+    HOLDFAST_OP_SET,
+    HOLDFAST_OP_GET,
+    HOLDFAST_OP_DELETE,
+    HOLDFAST_OP_DELETE_PREFIX, /* the key is the prefix */
+};
 
 struct holdfast_op_result {
     enum holdfast_op_type type;
     bool ok;               /* set: always; get: found; delete: there was something to delete */
     struct holdfast_kv kv; /* get: what was found; else key and revision */
+    uint64_t deleted;      /* delete and delete by prefix: keys removed */
+    bool created;          /* set: the key is new */
 };
 
 struct holdfast_member {
@@ -182,6 +189,8 @@ struct holdfast_member {
     const char *raft_addr; /* host:port */
     const char *http_addr; /* "" if not announced */
     bool leader;
+    /* As the leader sees it; UINT64_MAX: not known. */
+    uint64_t match_index, lag, last_contact_ms;
 };
 
 struct holdfast_status {
@@ -189,7 +198,9 @@ struct holdfast_status {
     const char *state;  /* leader, follower, candidate */
     const char *leader; /* id of the leader, "" if none */
     const char *version;
-    uint64_t term, commit_index, applied_index;
+    const char *leader_name;
+    uint64_t term, commit_index, applied_index, log_first_index, log_last_index;
+    uint64_t revision, keys, uptime_ms;
 };
 
 /* Filled by the library.  Strings are "" when there is nothing to say, never NULL. */
@@ -264,7 +275,7 @@ struct holdfast_op {
     enum holdfast_op_type type;
     struct holdfast_bytes key;
     struct holdfast_bytes value; /* of a set */
-    bool conditional;            /* set and delete */
+    bool conditional;            /* not with a delete by prefix */
     uint64_t if_revision;
 };
 

@@ -138,6 +138,13 @@ bool answer_error(struct result *result, const struct cJSON *json, bool *retryab
 
 /* ---- keys and values */
 
+const char *const op_type_names[] = {
+    [HOLDFAST_OP_SET] = "set",
+    [HOLDFAST_OP_GET] = "get",
+    [HOLDFAST_OP_DELETE] = "delete",
+    [HOLDFAST_OP_DELETE_PREFIX] = "delete_prefix",
+};
+
 static bool read_kv(struct result *result, const cJSON *json, struct holdfast_kv *kv)
 {
     if (!cJSON_IsObject(json) || !read_bytes(result, json, "key", &kv->key))
@@ -204,18 +211,32 @@ static bool fill_list(struct result *result, const cJSON *json)
     return !r->more || r->cursor[0] != '\0';
 }
 
+static bool read_op_type(const cJSON *json, enum holdfast_op_type *type)
+{
+    const char *name = cJSON_GetStringValue(member(json, "type"));
+    for (int i = HOLDFAST_OP_SET; name != NULL && i <= HOLDFAST_OP_DELETE_PREFIX; i++) {
+        if (strcmp(op_type_names[i], name) == 0) {
+            *type = (enum holdfast_op_type)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool read_op(struct result *result, const cJSON *json, struct holdfast_op_result *op)
 {
-    const char *type = cJSON_GetStringValue(member(json, "type"));
-    if (type == NULL || !read_kv(result, json, &op->kv))
+    if (!read_op_type(json, &op->type))
         return false;
-    op->ok = read_bool(json, "ok");
-    if (strcmp(type, "get") == 0) {
-        op->type = HOLDFAST_OP_GET;
-        return !op->ok || op->kv.value.data != NULL;
-    }
-    op->type = strcmp(type, "delete") == 0 ? HOLDFAST_OP_DELETE : HOLDFAST_OP_SET;
-    return op->type == HOLDFAST_OP_DELETE || strcmp(type, "set") == 0;
+    if (op->type == HOLDFAST_OP_DELETE_PREFIX)
+        return read_bytes(result, json, "prefix", &op->kv.key) &&
+               read_number(json, "deleted", &op->deleted);
+    if (!read_kv(result, json, &op->kv))
+        return false;
+    read_number(json, "deleted", &op->deleted);
+    op->created = read_bool(json, "created");
+    op->ok = op->type == HOLDFAST_OP_SET ||
+             (op->type == HOLDFAST_OP_GET ? op->kv.value.data != NULL : op->deleted > 0);
+    return true;
 }
 
 static bool fill_batch(struct result *result, const cJSON *json)
@@ -249,10 +270,16 @@ static bool fill_status(struct result *result, const cJSON *json)
     status->name = read_text(result, json, "name");
     status->state = read_text(result, json, "state");
     status->leader = read_text(result, json, "leader");
+    status->leader_name = read_text(result, json, "leader_name");
     status->version = read_text(result, json, "version");
     read_number(json, "term", &status->term);
     read_number(json, "commit_index", &status->commit_index);
     read_number(json, "applied_index", &status->applied_index);
+    read_number(json, "log_first_index", &status->log_first_index);
+    read_number(json, "log_last_index", &status->log_last_index);
+    read_number(json, "revision", &status->revision);
+    read_number(json, "keys", &status->keys);
+    read_number(json, "uptime_ms", &status->uptime_ms);
     result->public.status = status;
     return true;
 }
@@ -278,6 +305,10 @@ void answer_members(struct result *result, const struct cJSON *json)
         m->raft_addr = read_text(result, item, "raft_addr");
         m->http_addr = read_text(result, item, "http_addr");
         m->leader = strcmp(m->role, "leader") == 0;
+        m->match_index = m->lag = m->last_contact_ms = UINT64_MAX;
+        read_number(item, "match_index", &m->match_index);
+        read_number(item, "lag", &m->lag);
+        read_number(item, "last_contact_ms", &m->last_contact_ms);
     }
 }
 

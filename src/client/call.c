@@ -212,6 +212,10 @@ static bool back_off(struct call *call)
 static bool choose(struct call *call, char node[HOLDFAST_URL_MAX])
 {
     struct holdfast *db = call->db;
+    if (call->only != NULL) {
+        snprintf(node, HOLDFAST_URL_MAX, "%s", call->only);
+        return call->result->public.attempts == 0;
+    }
     if (call->next[0] != '\0') {
         memcpy(node, call->next, HOLDFAST_URL_MAX);
         return true;
@@ -220,13 +224,8 @@ static bool choose(struct call *call, char node[HOLDFAST_URL_MAX])
     if (call->wait_ms > 0 && !back_off(call))
         return false;
     for (;;) {
-        if (call->only != NULL && !round_has(&call->round, call->only)) {
-            snprintf(node, HOLDFAST_URL_MAX, "%s", call->only);
-            return true;
-        }
         pthread_mutex_lock(&db->lock);
-        bool found = call->only == NULL &&
-                     nodes_pick(&db->nodes, &call->round, call->request->wants_leader,
+        bool found = nodes_pick(&db->nodes, &call->round, call->request->wants_leader,
                                 monotonic_ms(), node);
         pthread_mutex_unlock(&db->lock);
         if (found)

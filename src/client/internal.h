@@ -17,6 +17,7 @@ enum {
     BACKOFF_MIN_MS = 20,
     BACKOFF_MAX_MS = 400,
     REDIRECTS_MAX = 4,
+    NODE_TIMEOUT_MAX_MS = 60 * 1000, /* more than this a node does not grant */
     WRITE_AGAIN_MIN_MS = 50,    /* with less time left a write is not tried again */
     LEARN_MS = 500,             /* the most that asking for the members may take */
     LEARN_EVERY_MS = 30 * 1000,
@@ -189,6 +190,7 @@ uint64_t monotonic_ms(void);
 
 /* ---- answer.c: JSON into results */
 
+extern const char *const op_type_names[];
 struct cJSON;
 /* The body parsed, or NULL. */
 struct cJSON *answer_parse(const struct buffer *body);

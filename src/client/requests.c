@@ -93,12 +93,18 @@ static struct holdfast_result *refuse(struct result *result, enum holdfast_error
     return result_give(result);
 }
 
-/* NULL, or why these bytes are no key (or prefix to delete). */
-static const char *key_fault(struct holdfast_bytes key)
+static bool key_in_order(struct holdfast_bytes key)
 {
-    if (key.size == 0 || key.data == NULL)
-        return "the key is empty, it must have 1 to 511 bytes";
-    return key.size > HOLDFAST_KEY_MAX ? "the key is longer than 511 bytes" : NULL;
+    return key.size > 0 && key.size <= HOLDFAST_KEY_MAX && key.data != NULL;
+}
+
+/* For bytes that are no key, or no prefix to delete. */
+static struct holdfast_result *refuse_key(struct holdfast_bytes key)
+{
+    if (key.size <= HOLDFAST_KEY_MAX)
+        return refuse(result_new(), HOLDFAST_BAD_ARGUMENT,
+                      "the key is empty, it must have 1 to 511 bytes");
+    return refuse(result_new(), HOLDFAST_TOO_LARGE, "the key is longer than 511 bytes");
 }
 
 /* Runs the request whose target (and body) were written; frees both. */
@@ -129,9 +135,8 @@ struct holdfast_result *holdfast_get(struct holdfast *db, struct holdfast_bytes 
 {
     struct holdfast_call c = read_call(call);
     struct buffer target = { 0 };
-    const char *fault = key_fault(key);
-    if (fault != NULL)
-        return refuse(result_new(), HOLDFAST_BAD_ARGUMENT, fault);
+    if (!key_in_order(key))
+        return refuse_key(key);
     add_key(&target, key);
     add_consistency(&target, &c);
     struct request request = { .method = "GET", .takes_timeout = true,
@@ -144,9 +149,8 @@ struct holdfast_result *holdfast_put(struct holdfast *db, struct holdfast_bytes 
 {
     struct holdfast_call c = read_call(call);
     struct buffer target = { 0 };
-    const char *fault = key_fault(key);
-    if (fault != NULL)
-        return refuse(result_new(), HOLDFAST_BAD_ARGUMENT, fault);
+    if (!key_in_order(key))
+        return refuse_key(key);
     if (value.data == NULL && value.size > 0)
         return refuse(result_new(), HOLDFAST_BAD_ARGUMENT, "the value has a size but no bytes");
     if (value.size > HOLDFAST_VALUE_MAX)
@@ -165,9 +169,8 @@ struct holdfast_result *holdfast_delete(struct holdfast *db, struct holdfast_byt
 {
     struct holdfast_call c = read_call(call);
     struct buffer target = { 0 };
-    const char *fault = key_fault(key);
-    if (fault != NULL)
-        return refuse(result_new(), HOLDFAST_BAD_ARGUMENT, fault);
+    if (!key_in_order(key))
+        return refuse_key(key);
     add_key(&target, key);
     add_condition(&target, &c);
     struct request request = { .method = "DELETE", .is_write = true, .takes_timeout = true,
@@ -180,8 +183,8 @@ struct holdfast_result *holdfast_delete_prefix(struct holdfast *db, struct holdf
 {
     struct holdfast_call c = read_call(call);
     struct buffer target = { 0 };
-    if (key_fault(prefix) != NULL)
-        return refuse(result_new(), HOLDFAST_BAD_ARGUMENT, "the prefix must have 1 to 511 bytes");
+    if (!key_in_order(prefix))
+        return refuse_key(prefix);
     buffer_text(&target, "/kv");
     add_bytes(&target, "prefix", prefix);
     struct request request = { .method = "DELETE", .is_write = true, .takes_timeout = true,
@@ -247,11 +250,8 @@ struct holdfast_result *holdfast_batch_json(struct holdfast *db, struct holdfast
 
 static void add_op(struct buffer *body, const struct holdfast_op *op, bool first)
 {
-    static const char *const types[] = {
-        [HOLDFAST_OP_SET] = "set", [HOLDFAST_OP_GET] = "get", [HOLDFAST_OP_DELETE] = "delete"
-    };
-    buffer_format(body, "%s{\"type\":\"%s\"", first ? "" : ",", types[op->type]);
-    buffer_json_bytes(body, "key", op->key);
+    buffer_format(body, "%s{\"type\":\"%s\"", first ? "" : ",", op_type_names[op->type]);
+    buffer_json_bytes(body, op->type == HOLDFAST_OP_DELETE_PREFIX ? "prefix" : "key", op->key);
     if (op->type == HOLDFAST_OP_SET)
         buffer_json_bytes(body, "value", op->value);
     if (op->conditional)
@@ -261,9 +261,9 @@ static void add_op(struct buffer *body, const struct holdfast_op *op, bool first
 
 static bool op_in_order(const struct holdfast_op *op)
 {
-    return key_fault(op->key) == NULL && op->type >= HOLDFAST_OP_SET &&
-           op->type <= HOLDFAST_OP_DELETE && (op->value.size == 0 || op->value.data != NULL) &&
-           !(op->conditional && op->type == HOLDFAST_OP_GET);
+    return key_in_order(op->key) && (int)op->type >= HOLDFAST_OP_SET &&
+           op->type <= HOLDFAST_OP_DELETE_PREFIX && (op->value.size == 0 || op->value.data != NULL) &&
+           !(op->conditional && op->type == HOLDFAST_OP_DELETE_PREFIX);
 }
 
 struct holdfast_result *holdfast_batch(struct holdfast *db, const struct holdfast_op *ops,

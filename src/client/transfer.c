@@ -160,9 +160,10 @@ void exchange_run(struct connection *connection, const char *user_agent,
     buffer_format(&url, "%s", node);
     buffer_text(&url, request->target);
     /* The node gives up a little before us, so that its word on the outcome still arrives. */
+    uint32_t node_ms = timeout_ms - timeout_ms / 10;
     if (request->takes_timeout)
         buffer_format(&url, "%ctimeout=%ums", strchr(request->target, '?') == NULL ? '?' : '&',
-                      timeout_ms - timeout_ms / 10);
+                      node_ms < NODE_TIMEOUT_MAX_MS ? node_ms : NODE_TIMEOUT_MAX_MS);
     if (headers != NULL && !url.failed &&
         set_options(curl, request, url.data, headers, &sending)) {
         curl_easy_setopt(curl, CURLOPT_USERAGENT, user_agent);

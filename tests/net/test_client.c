@@ -5,6 +5,7 @@
 #include <holdfast/client.h>
 
 #include <check.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -205,7 +206,7 @@ START_TEST(keys_that_are_none_are_refused_unsent)
     expect_end(r, HOLDFAST_BAD_ARGUMENT, HOLDFAST_NOT_APPLIED);
     holdfast_result_free(r);
     r = holdfast_delete(db, holdfast_bytes(long_key, 512), NULL);
-    expect_end(r, HOLDFAST_BAD_ARGUMENT, HOLDFAST_NOT_APPLIED);
+    expect_end(r, HOLDFAST_TOO_LARGE, HOLDFAST_NOT_APPLIED);
     holdfast_result_free(r);
     r = holdfast_delete_prefix(db, holdfast_text(""), NULL);
     expect_end(r, HOLDFAST_BAD_ARGUMENT, HOLDFAST_NOT_APPLIED);
@@ -263,8 +264,8 @@ START_TEST(batch_is_written_and_read)
     };
     fake_answer(a, 200, NULL,
                 "{\"revision\":63,\"results\":[{\"type\":\"set\",\"key\":\"a\",\"ok\":true,"
-                "\"revision\":63},{\"type\":\"get\",\"key_b64\":\"/w==\",\"ok\":false},"
-                "{\"type\":\"delete\",\"key\":\"b\",\"ok\":true},"
+                "\"revision\":63},{\"type\":\"get\",\"key_b64\":\"/w==\",\"ok\":true,\"found\":false},"
+                "{\"type\":\"delete\",\"key\":\"b\",\"ok\":true,\"deleted\":1},"
                 "{\"type\":\"set\",\"key\":\"c\",\"ok\":true,\"revision\":63}]}");
     open_a(2000);
     struct holdfast_result *r = holdfast_batch(db, ops, 4, NULL);
@@ -670,6 +671,40 @@ START_TEST(connections_are_kept)
 }
 END_TEST
 
+static void *hammer(void *arg)
+{
+    unsigned *good = arg;
+    for (int i = 0; i < 40; i++) {
+        struct holdfast_result *r = i % 2 == 0 ? put("k", "v") : get("k");
+        *good += r->error == HOLDFAST_OK;
+        holdfast_result_free(r);
+    }
+    return NULL;
+}
+
+/* For the build with -fsanitize=thread above all. */
+START_TEST(many_threads_share_a_handle)
+{
+    enum { THREADS = 6 };
+    pthread_t threads[THREADS];
+    unsigned good[THREADS] = { 0 };
+    char leader[128];
+    snprintf(leader, sizeof(leader), "Holdfast-Leader: %s\r\n", fake_url(b));
+    fake_set_info(a, "{\"members\":[]}");
+    fake_add(a, (struct fake_step) { .status = 200, .headers = leader, .forever = true,
+                                     .body = GET_DONE });
+    fake_add(b, (struct fake_step) { .status = 200, .body = GET_DONE, .forever = true });
+    open_a_b(5000);
+    for (int i = 0; i < THREADS; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, hammer, &good[i]), 0);
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+        ck_assert_uint_eq(good[i], 40);
+    }
+    ck_assert_uint_le(fake_connections(a) + fake_connections(b), 2 * THREADS);
+}
+END_TEST
+
 START_TEST(documents_come_as_they_are)
 {
     fake_answer(a, 503, NULL, "[-]leader none\n");
@@ -787,6 +822,7 @@ int main(void)
     tcase_add_test(nodes, only_endpoints_means_only_endpoints);
     tcase_add_test(nodes, a_named_node_is_asked_and_no_other);
     tcase_add_test(nodes, connections_are_kept);
+    tcase_add_test(nodes, many_threads_share_a_handle);
     tcase_add_loop_test(endpoints, endpoints_are_read, 0, COUNT(endpoint_cases));
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

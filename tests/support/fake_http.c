@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { STEPS_MAX = 64, REQUESTS_MAX = 256, CONNECTIONS_MAX = 256 };
+enum { STEPS_MAX = 64, REQUESTS_MAX = 512, CONNECTIONS_MAX = 256 };
 
 struct fake {
     pthread_mutex_t lock;
