@@ -1,0 +1,86 @@
+/* server.c - the server as a whole: it listens, it stops, it goes away. */
+#include "call.h"
+
+#include <holdfast/limits.h>
+
+#include <event2/event.h>
+#include <stdlib.h>
+
+enum {
+    HEADERS_TIMEOUT_MS = 10 * 1000,
+    BODY_TIMEOUT_MS = 30 * 1000,
+    IDLE_TIMEOUT_MS = 120 * 1000,
+    WRITE_TIMEOUT_MS = 30 * 1000,
+};
+
+static void on_request(void *arg, struct http_request *request)
+{
+    call_begin(arg, request);
+}
+
+static size_t on_guard_error(void *arg, int status, const char *code, const char *message, char *out,
+                             size_t size)
+{
+    (void)arg;
+    (void)status;
+    return reply_error_body(code, message, out, size);
+}
+
+enum err server_new(struct event_base *base, const struct server_config *config, struct node *node,
+                    struct server **out, char *message)
+{
+    struct server *server = memory_new(sizeof *server);
+    struct http_config http = {
+        .address = config->http_addr,
+        .headers_max = REQUEST_HEADERS_MAX,
+        .body_max = REQUEST_BODY_MAX,
+        .connections_max = config->connections_max,
+        .headers_timeout_ms = HEADERS_TIMEOUT_MS,
+        .body_timeout_ms = BODY_TIMEOUT_MS,
+        .idle_timeout_ms = IDLE_TIMEOUT_MS,
+        .write_timeout_ms = WRITE_TIMEOUT_MS,
+        .priority = event_base_get_npriorities(base) - 1, /* peers come first */
+    };
+
+    server->config = *config;
+    server->node = node;
+    server->defaults.timeout_ms = config->default_timeout_ms;
+    server->defaults.timeout_max_ms = config->max_timeout_ms;
+    server->defaults.redirect = config->redirect;
+    server->started_ms = config->now_ms(config->arg);
+    server->ops = memory_new_array(BATCH_OPS_MAX, sizeof *server->ops);
+    TAILQ_INIT(&server->calls);
+    enum err err = http_server_new(base, &http, on_request, on_guard_error, server, &server->http, message);
+    if (err != OK) {
+        free(server->ops);
+        free(server);
+        return err;
+    }
+    *out = server;
+    return OK;
+}
+
+void server_stop(struct server *server)
+{
+    server->stopping = true;
+    http_server_stop(server->http);
+}
+
+bool server_idle(const struct server *server)
+{
+    return server->n_calls == 0;
+}
+
+void server_free(struct server *server)
+{
+    struct call *call;
+
+    if (server == NULL)
+        return;
+    server->stopping = true;
+    while ((call = TAILQ_FIRST(&server->calls)) != NULL)
+        call_abandon(call);
+    http_server_free(server->http);
+    free(server->ops);
+    free(server);
+}
