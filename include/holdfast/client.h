@@ -303,6 +303,9 @@ size_t holdfast_nodes(struct holdfast *db, char (*urls)[HOLDFAST_URL_MAX], size_
 /* "0.1.0" */
 const char *holdfast_library_version(void);
 
+/* Of libcurl, as it runs: "7.88.1". */
+const char *holdfast_curl_version(void);
+
 #ifdef __cplusplus
 }
 #endif

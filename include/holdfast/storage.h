@@ -183,6 +183,9 @@ MUST_CHECK enum err data_directory_open(const char *path, struct identity *ident
                                         struct data_directory **out, char *message);
 void data_directory_close(struct data_directory *dir);
 
+/* Of LMDB, as it runs: "0.9.24".  Main thread, at start. */
+const char *storage_version(void);
+
 struct storage_options {
     uint64_t log_map_bytes, state_map_bytes; /* address space, not disk; 0: the default */
     storage_wake_fn *wake;

@@ -332,3 +332,8 @@ const char *holdfast_library_version(void)
 {
     return PACKAGE_VERSION;
 }
+
+const char *holdfast_curl_version(void)
+{
+    return curl_version_info(CURLVERSION_NOW)->version;
+}

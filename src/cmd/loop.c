@@ -149,11 +149,14 @@ bool loop_init(struct loop *loop)
 
 void loop_fini(struct loop *loop)
 {
-    event_free(loop->storage);
-    event_free(loop->turn_end);
-    event_free(loop->timer);
-    event_base_free(loop->base);
-    close(loop->storage_fd);
+    struct event *events[] = { loop->storage, loop->turn_end, loop->timer };
+    for (size_t i = 0; i < sizeof events / sizeof events[0]; i++)
+        if (events[i] != NULL) /* loop_init may have stopped half-way */
+            event_free(events[i]);
+    if (loop->base != NULL)
+        event_base_free(loop->base);
+    if (loop->storage_fd >= 0)
+        close(loop->storage_fd);
 }
 
 struct node_host loop_host(struct loop *loop)

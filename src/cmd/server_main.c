@@ -314,15 +314,16 @@ static void close_all(struct process *process)
         process->log->ops->close(process->log);
     if (process->state != NULL)
         process->state->ops->close(process->state);
-    memory_disk_free(process->disk);
-    data_directory_close(process->directory);
+    if (process->disk != NULL)
+        memory_disk_free(process->disk);
+    if (process->directory != NULL)
+        data_directory_close(process->directory);
     free_event(process->sigterm);
     free_event(process->sigint);
     free_event(process->sighup);
     free_event(process->stop_timer);
     free_event(process->watch_timer);
-    if (process->loop.base != NULL)
-        loop_fini(&process->loop);
+    loop_fini(&process->loop);
 }
 
 static void print_help(void)

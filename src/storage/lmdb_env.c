@@ -187,3 +187,12 @@ void lmdb_reader_fini(struct lmdb_reader *reader)
         mdb_txn_abort(reader->txn);
     reader->txn = NULL;
 }
+
+const char *storage_version(void)
+{
+    static char text[32];
+    int major, minor, patch;
+    mdb_version(&major, &minor, &patch);
+    snprintf(text, sizeof text, "%d.%d.%d", major, minor, patch);
+    return text;
+}
