@@ -11,7 +11,8 @@ enum {
     REQUEST_HEADERS_MAX = 16 * 1024,          /* request line included */
     BATCH_OPS_MAX = 1024,                     /* operations in one batch */
     BATCH_RESULT_MAX = 4 * 1024 * 1024,       /* values that a batch's gets return, in all */
-    DELETE_PREFIX_KEYS_MAX = 100 * 1000,      /* keys that one delete by prefix may remove */
+    BATCH_PREFIXES_MAX = 16,                  /* deletes by prefix in one batch */
+    DELETE_PREFIX_KEYS_MAX = 100 * 1000,      /* keys that they may remove, in all */
     PAGE_KEYS_MAX = 1000,                     /* keys in one page of a list */
     PAGE_BYTES_MAX = 1024 * 1024,             /* keys and values in one page, but at least one key */
     COMMAND_SIZE_MAX = 2 * 1024 * 1024,       /* one encoded command; a full batch body fits */

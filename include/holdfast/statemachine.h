@@ -17,11 +17,16 @@ struct statemachine;
 /* Reads applied index, revision and members from the store.  ERR_CORRUPT, ERR_IO as they come. */
 MUST_CHECK enum err statemachine_new(struct state_store *store /* borrowed */,
                                      struct statemachine **out);
-void statemachine_free(struct statemachine *sm); /* NULL is fine */
+/* NULL is fine.  A batch that is out is borrowed by the store: it must have come back, or the
+ * store be closed (which writes it), before this is called. */
+void statemachine_free(struct statemachine *sm);
 
 /* ---- applying */
 
 /* Applies the entry after the last applied one (ASSERT).  RAFT_NOOP entries count too.
+ * A batch's operations act in order, each on what those before it left: gets, conditions and
+ * versions see them.  The first that fails undoes all.  An announcement that would be one too
+ * many for MEMBERS_MAX answers ERR_TOO_LARGE.
  * `result` and all it points at live until the next call that applies or reads.
  * A payload that is no command answers ERR_BAD_REQUEST on every node alike and changes nothing.
  * ERR_CORRUPT or ERR_IO: the store below failed; the node must stop. */
@@ -72,7 +77,7 @@ struct list_query {
     bool count_only;       /* no items, just the count of all (bounded by scan_max) */
     uint32_t limit;        /* 1..PAGE_KEYS_MAX */
     struct slice after;    /* a cursor: continue behind this key (before it, descending) */
-};
+};                         /* every slice at most KEY_SIZE_MAX bytes (ASSERT) */
 
 struct list_result {
     uint64_t count; /* items delivered; with count_only the number of keys */
