@@ -70,7 +70,7 @@ static bool read_bytes(struct result *result, const cJSON *json, const char *nam
         return false;
     size_t size = strlen(text), decoded = 0;
     unsigned char *bytes = result_alloc(result, size / 4 * 3 + 1, 1);
-    if (bytes == NULL || !base64_decode(text, size, bytes, &decoded))
+    if (bytes == NULL || !client_base64_decode(text, size, bytes, &decoded))
         return false;
     *out = holdfast_bytes(bytes, decoded);
     return true;

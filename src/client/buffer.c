@@ -170,7 +170,7 @@ static int base64_digit(char c)
     return p == NULL ? -1 : (int)(p - base64_digits);
 }
 
-bool base64_decode(const char *text, size_t size, unsigned char *out, size_t *out_size)
+bool client_base64_decode(const char *text, size_t size, unsigned char *out, size_t *out_size)
 {
     size_t n = 0;
     if (size % 4 != 0)

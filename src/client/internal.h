@@ -45,7 +45,7 @@ void buffer_json_bytes(struct buffer *buffer, const char *name, struct holdfast_
 /* True for valid UTF-8 without NUL: what a JSON string carries unharmed. */
 bool bytes_are_text(struct holdfast_bytes bytes);
 /* Decodes standard base64 with padding into `out` (3 bytes for each 4 of text). */
-bool base64_decode(const char *text, size_t size, unsigned char *out, size_t *out_size);
+bool client_base64_decode(const char *text, size_t size, unsigned char *out, size_t *out_size);
 
 /* ---- result.c: a result and all memory that it points to */
 

@@ -9,7 +9,7 @@ struct event;
 struct event_base;
 
 /* libevent serves the lower number first. */
-enum loop_priority { LOOP_PRIORITY_PEERS, LOOP_PRIORITY_CLIENTS, LOOP_PRIORITY_IDLE, LOOP_PRIORITIES };
+enum loop_priority { LOOP_PRIORITY_PEERS, LOOP_PRIORITY_CLIENTS, LOOP_PRIORITIES };
 
 struct loop {
     struct event_base *base;

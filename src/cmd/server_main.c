@@ -20,6 +20,7 @@ enum {
     PEER_EXCHANGE_TIMEOUT_MS = 5000, /* a full bulk body on a slow line */
     PEER_PARK_MS = 1000,
     STOP_LOOK_MS = 10,
+    IDLE_LOOKS = 3,      /* at the first, the last answers may still be on their way out */
     STOP_GRACE_MS = 500, /* beyond the node's own time: to send the last answers */
 };
 
@@ -34,8 +35,9 @@ static void on_stop_timer(int fd, short what, void *arg)
 {
     (void)fd, (void)what;
     struct process *process = arg;
-    bool done = node_stopped(process->node) && server_idle(process->server);
-    if (done || clock_monotonic_ms() >= process->stop_deadline_ms)
+    bool idle = node_stopped(process->node) && server_idle(process->server);
+    process->idle_looks = idle ? process->idle_looks + 1 : 0;
+    if (process->idle_looks == IDLE_LOOKS || clock_monotonic_ms() >= process->stop_deadline_ms)
         event_base_loopbreak(process->loop.base);
     else
         loop_event_add_ms(process->stop_timer, STOP_LOOK_MS);
@@ -230,6 +232,12 @@ static uint64_t now_ms(void *arg)
     return clock_monotonic_ms();
 }
 
+static uint64_t now_us(void *arg)
+{
+    (void)arg;
+    return clock_monotonic_us();
+}
+
 static void network_statistics(void *arg, struct network_stats *out)
 {
     struct process *process = arg;
@@ -246,8 +254,10 @@ static bool open_server(struct process *process)
         .max_timeout_ms = (uint32_t)options->timeout_max_ms,
         .connections_max = (uint32_t)options->connections_max,
         .now_ms = now_ms,
+        .now_us = now_us,
         .network_stats = network_statistics,
         .arg = process,
+        .lmdb_version = storage_version(),
         .storage = options->storage == STORAGE_MEMORY ? "memory" : "lmdb",
     };
     char message[HTTP_MESSAGE_MAX];
@@ -303,11 +313,9 @@ static void close_all(struct process *process)
 {
     loop_stop(&process->loop);
     if (process->node != NULL)
-        node_free(process->node); /* answers what still waits, through the server */
-    if (process->server != NULL) {
-        event_base_loop(process->loop.base, EVLOOP_NONBLOCK); /* those answers leave */
+        node_free(process->node);
+    if (process->server != NULL)
         server_free(process->server);
-    }
     if (process->transport != NULL)
         transport_free(process->transport);
     if (process->log != NULL)

@@ -24,6 +24,7 @@ struct process {
     struct event *sigterm, *sigint, *sighup;
     struct event *stop_timer;         /* polls for the end of an orderly stop */
     uint64_t stop_deadline_ms;        /* 0: not stopping */
+    unsigned idle_looks;              /* how often in a row there was nothing left to do */
 
     /* what server_watch.c tells people */
     struct event *watch_timer;

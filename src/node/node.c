@@ -298,6 +298,14 @@ static void sweep(struct node *node, uint64_t now_ms)
 
 static void pump_stop(struct node *node, uint64_t now_ms)
 {
+    if (node->stopping && now_ms >= node->stop_deadline_ms && !node->out_of_time) {
+        /* Each is told the truth, which may be that its fate is not known. */
+        node->out_of_time = true;
+        writes_fail_all(node);
+        reads_fail_all(node);
+        info_expire(node, 0, true);
+        return;
+    }
     if (!node->stopping || node->transfer_asked || node->role != RAFT_LEADER || node_single(node) ||
         !TAILQ_EMPTY(&node->gathering))
         return;
@@ -341,7 +349,7 @@ uint64_t node_deadline(const struct node *node)
     due = earlier(due, waits_for_something(node) ? node->sweep_ms : node->space_ms);
     if (node->leader != 0)
         due = earlier(due, node->announce_ms);
-    if (node->stopping)
+    if (node->stopping && !node->out_of_time)
         due = earlier(due, node->stop_deadline_ms);
     return due;
 }

@@ -142,6 +142,7 @@ struct node {
     uint64_t sweep_ms, announce_ms, space_ms;
     uint64_t stop_deadline_ms;
     bool stopping, transfer_asked;
+    bool out_of_time;           /* stopping, and what waited has been told */
 
     struct node_stats stats;
 

@@ -210,7 +210,7 @@ enum err data_directory_open(const char *path, struct identity *identity,
     if (err == OK)
         err = settle(path, identity, &dir->created, message);
     if (err == OK)
-        err = identity_check(path, identity, message);
+        err = identity_compare(path, identity, message);
     if (err != OK) {
         data_directory_close(dir);
         return err;

@@ -83,7 +83,7 @@ static enum err compare(const char *path, const struct meta_put *found,
     return OK;
 }
 
-enum err identity_check(const char *path, struct identity *identity, char *message)
+enum err identity_compare(const char *path, struct identity *identity, char *message)
 {
     struct meta_put ours[IDENTITY_ROWS], found[IDENTITY_ROWS], state[2];
     meta_of_identity(identity, ours);

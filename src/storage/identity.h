@@ -6,6 +6,6 @@
 
 /* Compares what the environments in `path` say with `identity` and fills in its incarnation.
  * ERR_FOREIGN if they differ, with a sentence that names both sides. */
-MUST_CHECK enum err identity_check(const char *path, struct identity *identity, char *message);
+MUST_CHECK enum err identity_compare(const char *path, struct identity *identity, char *message);
 
 #endif

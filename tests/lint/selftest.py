@@ -6,6 +6,7 @@ import tempfile
 import unittest
 
 import includes
+import names
 import purity
 import size
 
@@ -153,6 +154,25 @@ class Purity(unittest.TestCase):
     def test_an_allocation_is_found(self):
         self.assertEqual(len(self.complaints(
             "#include <stdlib.h>\nvoid *f(void) { return malloc(9); }\n")), 1)
+
+
+class Names(unittest.TestCase):
+    @staticmethod
+    def archive(tree, name, text):
+        tree.write(name + ".c", text)
+        path = os.path.join(tree.top, name)
+        compiler = os.environ.get("CC", "cc").split()
+        subprocess.run(compiler + ["-c", "-o", path + ".o", path + ".c"], check=True)
+        subprocess.run(["ar", "cr", path + ".a", path + ".o"], check=True)
+        return path + ".a"
+
+    def test_a_name_in_two_modules_is_found(self):
+        tree = Tree()
+        one = self.archive(tree, "one", "int twice; static int once; int *f(void) { return &once; }")
+        other = self.archive(tree, "other", "int twice; static int once; int *g(void) { return &once; }")
+        found = names.check([one, other])
+        self.assertEqual(len(found), 1, found)
+        self.assertIn("`twice` is defined in one.a and other.a", found[0])
 
 
 if __name__ == "__main__":
