@@ -56,7 +56,8 @@ struct node;
 MUST_CHECK enum err node_new(const struct node_config *config, const struct node_host *host,
                              struct log_store *log, struct state_store *state,
                              struct network *network, struct node **out, char *message);
-/* Every op still waiting is done with ERR_SHUTTING_DOWN and its true outcome. */
+/* Every op still waiting is done with ERR_SHUTTING_DOWN and its true outcome.  The stores are
+ * closed before: what was submitted to them may still point into the node. */
 void node_free(struct node *node);
 
 /* What the network shall call, once the node exists (transport_start). */

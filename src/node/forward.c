@@ -82,7 +82,7 @@ static void remote_written(struct op *op)
     struct remote *remote = op->user;
     struct blob *encoded = op->result != NULL ? result_encode(op->result) : NULL;
     struct frame frame = { .type = FRAME_FORWARD_REPLY, .request = remote->request };
-    frame.forward_reply.err = op->err;
+    frame.forward_reply.err = encoded != NULL ? OK : op->err; /* the result holds its own */
     frame.forward_reply.outcome = op->outcome;
     if (encoded != NULL)
         frame.forward_reply.result = blob_slice(encoded);
@@ -92,8 +92,32 @@ static void remote_written(struct op *op)
     free(remote);
 }
 
+/* A body that the network repeats must not write twice (I9).  Requests carry the sender's life, a
+ * random number, above a count; on their lane they come in order, so what is not newer than the
+ * last, or of an earlier life, has come before. */
+static bool repeated(struct node *node, raft_id from, uint64_t request)
+{
+    struct peer *peer = node_peer(node, from);
+    uint32_t life = (uint32_t)(request >> 32), count = (uint32_t)request;
+    enum { LIVES = sizeof peer->lives / sizeof peer->lives[0] };
+    if (life != peer->lives[peer->life]) {
+        for (uint32_t i = 0; i < LIVES; i++)
+            if (peer->lives[i] == life)
+                return true;
+        peer->life = (peer->life + 1) % LIVES;
+        peer->lives[peer->life] = life;
+        peer->last_forward = 0;
+    }
+    if (count <= peer->last_forward)
+        return true;
+    peer->last_forward = count;
+    return false;
+}
+
 void forward_on_request(struct node *node, raft_id from, const struct frame *frame)
 {
+    if (repeated(node, from, frame->request))
+        return;
     struct remote *remote = remote_new(node, from, frame->request);
     node->stats.forwarded_in++;
     remote->op = (struct op){ .type = OP_WRITE,

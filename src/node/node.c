@@ -143,8 +143,9 @@ enum err node_new(const struct node_config *config, const struct node_host *host
     TAILQ_INIT(&node->forwarded);
     TAILQ_INIT(&node->infos);
     reads_init(node);
-    /* Requests of an earlier life must not match answers to this one (B40). */
-    node->next_request = node->config.seed;
+    /* Requests of an earlier life must not match answers to this one (B40): each life has a
+     * random number, not 0, above the count. */
+    node->next_request = (node->config.seed | 1) << 32;
     node->flushed_ms = node_now(node);
 
     enum err err = boot_stores(node, message);
@@ -346,7 +347,8 @@ uint64_t node_deadline(const struct node *node)
     if (node->n_flights > 0 && !node->disk_stalled)
         due = earlier(due, node->flights[node->flight_head].since_ms +
                                node->config.election_max_ms);
-    due = earlier(due, waits_for_something(node) ? node->sweep_ms : node->space_ms);
+    bool lazy = !waits_for_something(node) && node->space_ms > node->sweep_ms;
+    due = earlier(due, lazy ? node->space_ms : node->sweep_ms);
     if (node->leader != 0)
         due = earlier(due, node->announce_ms);
     if (node->stopping && !node->out_of_time)

@@ -58,6 +58,8 @@ struct peer {
     bool incarnation_known, incarnation_saving;
     unsigned char incarnation[INCARNATION_SIZE];
     uint64_t refusal_logged_ms; /* refusals are logged at most once in ten seconds */
+    uint32_t lives[8], life;    /* the newest lives that it forwarded in, and the place of the last */
+    uint32_t last_forward;      /* in that life */
     raft_index cut_short;       /* the last append to it was sent only up to here; 0: whole */
 };
 

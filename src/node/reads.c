@@ -139,11 +139,16 @@ static struct read_round *free_round(struct node *node)
     return NULL;
 }
 
-static void ask_again(struct node *node, struct read_round *round)
+static void put_back(struct node *node, struct read_round *round)
 {
     round->active = false;
     TAILQ_CONCAT(&round->ops, &node->reads, link); /* oldest first */
     TAILQ_CONCAT(&node->reads, &round->ops, link);
+}
+
+static void ask_again(struct node *node, struct read_round *round)
+{
+    put_back(node, round);
     node_wake(node);
 }
 
@@ -171,7 +176,7 @@ void reads_pump(struct node *node)
     struct raft_event event = { .type = RAFT_READ, .now = now, .read.tag = round->tag };
     enum raft_status status = core_step(node, &event, &(struct source){ 0 });
     if (status != RAFT_OK)
-        ask_again(node, round); /* the role has just changed, or a later turn has room */
+        put_back(node, round); /* the sweep's next turn may have more luck */
 }
 
 static void hand_over(struct node *node, struct op *op, raft_index index)

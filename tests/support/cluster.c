@@ -283,10 +283,10 @@ void cluster_crash(struct cluster *cluster, uint32_t i, size_t kept)
     struct member *member = &cluster->members[i];
     if (member->node == NULL)
         return;
+    memory_disk_crash(member->disk, kept, kept);
     node_free(member->node);
     member->node = NULL;
     drop_outgoing(member);
-    memory_disk_crash(member->disk, kept, kept);
     member->disk_at_ms[0] = member->disk_at_ms[1] = 0;
     member->woken = member->storage_woken = false;
 }
