@@ -49,16 +49,25 @@ void progress_sent(struct progress *p, raft_index last)
 
 void progress_cut(struct progress *p, raft_index last)
 {
-    if (p->probing || last <= p->match || last + 1 >= p->next)
-        return; /* a probe's answer says how far it came; the rest is late news */
+    if (last < p->match)
+        last = p->match;
+    if (p->probing || last + 1 >= p->next)
+        return; /* a probe does not move next; what is acknowledged need not be sent */
+    bool shortened = false;
     while (p->flight_n > 0 &&
-           p->flight[(p->flight_head + p->flight_n - 1) % RAFT_WINDOW_MAX] > last)
+           p->flight[(p->flight_head + p->flight_n - 1) % RAFT_WINDOW_MAX] > last) {
         p->flight_n--;
+        shortened = true;
+    }
     p->next = last + 1;
     if (p->beat_next > p->next)
         p->beat_next = p->next;
-    p->flight[(p->flight_head + p->flight_n) % RAFT_WINDOW_MAX] = last;
-    p->flight_n++;
+    bool ends_there = p->flight_n > 0 &&
+                      p->flight[(p->flight_head + p->flight_n - 1) % RAFT_WINDOW_MAX] == last;
+    if (shortened && last > p->match && !ends_there) {
+        p->flight[(p->flight_head + p->flight_n) % RAFT_WINDOW_MAX] = last;
+        p->flight_n++;
+    }
 }
 
 bool progress_matched(struct progress *p, raft_index match)

@@ -29,7 +29,7 @@ void progress_become_replicate(struct progress *p);
 /* An append up to `last` has left. */
 void progress_sent(struct progress *p, raft_index last);
 
-/* Of what has left only what is up to `last` really has. */
+/* Of what has left only the entries up to `last` were sent: the rest is to be sent again. */
 void progress_cut(struct progress *p, raft_index last);
 
 /* The member's log matches up to `match`; true if that is news. */

@@ -17,7 +17,7 @@
 #define RAFT_NUMBER_MAX (UINT64_MAX >> 2)
 
 enum {
-    APPENDS_PER_STEP = 3, /* to one follower; more follow with its next answer */
+    APPENDS_PER_STEP = 1, /* to one follower; more follow with its next answer */
 };
 
 /* A read waits for its round; round 0: for the first commit of this term. */

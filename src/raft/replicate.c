@@ -217,8 +217,8 @@ enum raft_status on_unreachable(struct raft *r, raft_id peer)
     return RAFT_OK;
 }
 
-/* The driver bounds an append by bytes, which the core does not know: the rest is sent anew with
- * the follower's next answer. */
+/* The driver found the last append too large to send whole.  What is left follows with the next
+ * answer, as if the append had ended there. */
 enum raft_status on_sent(struct raft *r, raft_id peer, raft_index last)
 {
     uint32_t place = raft_place(r, peer);

@@ -327,11 +327,25 @@ static enum raft_status step(struct cluster *c, uint32_t node, const struct raft
     check_reads(c, n);
     MUST(c, raft_last_index(n->raft) == n->log.last, "the trail's end");
     MUST(c, raft_term_at(n->raft, n->log.last) == n->log.at[n->log.last].head.term, "last term");
-    for (uint32_t i = 0; i < n->update.n_msgs; i++)
-        hold_split(c, n, &n->update.msgs[i]);
+    struct raft_msg cut[RAFT_OUTBOX_MAX];
+    uint32_t n_cut = 0;
+    for (uint32_t i = 0; i < n->update.n_msgs; i++) {
+        struct raft_msg msg = n->update.msgs[i];
+        if (c->cut != 0 && msg.type == RAFT_APPEND && msg.append.n > c->cut) {
+            msg.append.n = c->cut;
+            cut[n_cut++] = msg;
+        }
+        hold_split(c, n, &msg);
+    }
     if (c->on_step != NULL)
         c->on_step(c->arg, c, node);
     enum raft_status status = n->status;
+    for (uint32_t i = 0; i < n_cut; i++) {
+        struct raft_event sent = { .type = RAFT_SENT, .now = c->now };
+        sent.sent.peer = cut[i].to;
+        sent.sent.last = cut[i].append.prev + cut[i].append.n;
+        step(c, node, &sent, NULL);
+    }
     release_held(c, n);
     return status;
 }

@@ -84,6 +84,7 @@ struct cluster {
     uint64_t next_value;
     uint32_t split;   /* largest number of entries in a frame; 0: as the core says */
     bool drop_overflow;
+    uint32_t cut; /* appends are cut to so many entries, and the core is told; 0: never */
 
     /* ghosts */
     raft_id leader_of[CLUSTER_TERMS_MAX];

@@ -24,8 +24,6 @@ struct run {
     bool healed;
     bool link[CLUSTER_NODES_MAX][CLUSTER_NODES_MAX]; /* true: cut, from -> to */
     uint64_t up_again[CLUSTER_NODES_MAX];
-    uint64_t disk_free[CLUSTER_NODES_MAX];
-    uint32_t net_seen;
 };
 
 static uint64_t rnd(struct run *run)
@@ -70,7 +68,7 @@ static void run_init(struct run *run, uint64_t seed)
     run->loss = swarm(run, 300);
     run->duplicate = swarm(run, 500);
     run->delay_ms = 1 + swarm(run, 60);
-    run->disk_ms = swarm(run, 120);
+    run->disk_ms = swarm(run, 250);
     run->crash = swarm(run, 10);
     run->cut = swarm(run, 20);
     run->propose = 5 + below(run, 120);
@@ -86,6 +84,7 @@ static void run_init(struct run *run, uint64_t seed)
     run->c = cluster_new(run->voters, run->learners, &config);
     run->c->drop_overflow = true;
     run->c->split = below(run, 3) == 0 ? 1 + below(run, 3) : 0;
+    run->c->cut = below(run, 4) == 0 ? 1 + below(run, 4) : 0;
     snprintf(run->c->label, sizeof run->c->label, "seed %llu", (unsigned long long)seed);
 }
 
@@ -119,7 +118,6 @@ static void crash_and_restart(struct run *run)
             run->up_again[i] = c->now + below(run, 300);
         } else if (!n->up && (run->healed || c->now >= run->up_again[i])) {
             cluster_restart(c, i, below(run, 2) == 0 ? 0 : n->update.commit);
-            run->disk_free[i] = c->now;
         }
     }
 }
@@ -164,22 +162,28 @@ static void heal(struct run *run)
 
 /* ---- the world goes on by one millisecond */
 
-static void disks(struct run *run)
+/* A writer that is free takes all that is queued, as one write. */
+static void disk(struct run *run, uint32_t i)
 {
     struct cluster *c = run->c;
-    for (uint32_t i = 0; i < c->n; i++) {
-        struct cluster_node *n = c->node[i];
-        while (n->up && n->n_writes > 0) {
-            struct cluster_write *w = &n->writes[0];
-            if (w->done_at == 0) {
-                uint64_t start = run->disk_free[i] > c->now ? run->disk_free[i] : c->now;
-                w->done_at = start + (run->healed ? below(run, 2) : below(run, run->disk_ms + 1));
-                run->disk_free[i] = w->done_at;
-            }
-            if (w->done_at > c->now)
-                break;
-            cluster_write_one(c, i);
+    struct cluster_node *n = c->node[i];
+    while (n->n_writes > 0) {
+        if (n->writes[0].done_at == 0) {
+            uint64_t done = c->now + below(run, run->healed ? 2 : run->disk_ms + 1);
+            for (uint32_t k = 0; k < n->n_writes; k++)
+                n->writes[k].done_at = done;
         }
+        if (n->writes[0].done_at > c->now)
+            return;
+        cluster_write_one(c, i); /* what is released may queue more */
+    }
+}
+
+static void disks(struct run *run)
+{
+    for (uint32_t i = 0; i < run->c->n; i++) {
+        if (run->c->node[i]->up)
+            disk(run, i);
     }
 }
 
