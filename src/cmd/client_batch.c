@@ -63,9 +63,12 @@ static bool add_line(struct batch *batch, char *line)
     }
     if (n == 0)
         return true;
+    size_t before = batch->n;
     int taken = add_op(batch, n, words);
-    if (taken > 0 && taken < n)
+    if (taken > 0 && taken < n) {
         usage_error("an operation to a line: \"%.100s\" is one word too many", words[taken]);
+        batch->n = before;
+    }
     return taken == n;
 }
 
