@@ -130,11 +130,12 @@ class Node:
                 f"--http-addr={self.http_addr}", f"--peers={','.join(others)}",
                 f"--data-dir={os.path.join(self.cluster.directory, 'data')}"]
 
-    def start(self, *extra, flags=None):
-        command = self.cluster.wrapper + [PROGRAM, "server"]
-        command += (self.flags() if flags is None else flags) + list(self.cluster.extra) + list(extra)
+    def start(self, *extra):
+        return self.launch([PROGRAM, "server"] + self.flags() + list(self.cluster.extra) + list(extra))
+
+    def launch(self, command):
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log,
+            self.process = subprocess.Popen(self.cluster.wrapper + command, stdout=log, stderr=log,
                                             stdin=subprocess.DEVNULL)
         return self
 
@@ -275,6 +276,39 @@ class Cluster:
             newest = max(status["commit_index"] for status in said)
             return all(status["applied_index"] >= newest for status in said)
         wait_for("every node has applied what is committed", applied, seconds)
+
+
+class SharedCluster(unittest.TestCase):
+    """Tests that share one running cluster; its files are kept if one of them failed."""
+    NODES = 3
+
+    @classmethod
+    def start(cls):
+        cls.cluster.start()
+
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = Cluster(cls.NODES)
+        try:
+            cls.start()
+            cls.cluster.wait_ready()
+        except BaseException:
+            cls.cluster.keep = True
+            cls.cluster.tell()
+            cls.cluster.close()
+            raise
+
+    @classmethod
+    def tearDownClass(cls):
+        if cls.cluster.keep:
+            cls.cluster.tell()
+        cls.cluster.close()
+
+    def run(self, result=None):
+        troubles = len(result.failures) + len(result.errors)
+        super().run(result)
+        if len(result.failures) + len(result.errors) > troubles:
+            self.cluster.keep = True
 
 
 def main():
