@@ -62,11 +62,12 @@ void election_tick(struct raft *r)
     }
 }
 
-/* "heard from a current leader within the minimum election timeout", thesis 4.2.3. */
+/* "heard from a current leader within the minimum election timeout", thesis 4.2.3.  Any leader: a
+ * higher term seen since, or a restart, takes nothing back, because that leader may be serving
+ * reads on the strength of this server's answer (thesis 6.4.1). */
 static bool leader_is_alive(const struct raft *r)
 {
-    return r->role == RAFT_LEADER ||
-           (r->leader != 0 && r->now < r->leader_contact + r->config.election_min_ms);
+    return r->role == RAFT_LEADER || r->now < r->loyal_until;
 }
 
 /* "candidate's log is at least as up-to-date as receiver's log", §5.4.1. */
@@ -105,15 +106,15 @@ void on_vote(struct raft *r, const struct raft_msg *msg)
         on_pre_vote(r, msg);
         return;
     }
-    if (msg->term > r->term) {
-        /* Thesis 4.2.3: "it does not update its term or grant its vote".  Without the check of
-         * the quorum a leader that hears nobody would be protected for ever. */
-        if (r->config.check_quorum && !msg->vote.transfer && leader_is_alive(r)) {
-            raft_emit(r, RAFT_TRACE_IGNORED, msg->type, msg->from, msg->term, r->term);
-            return;
-        }
-        become_follower(r, msg->term, 0);
+    /* Thesis 4.2.3: "it does not update its term or grant its vote".  Without the check of the
+     * quorum a leader that hears nobody would be protected for ever. */
+    if (msg->term >= r->term && r->config.check_quorum && !msg->vote.transfer &&
+        leader_is_alive(r)) {
+        raft_emit(r, RAFT_TRACE_IGNORED, msg->type, msg->from, msg->term, r->term);
+        return;
     }
+    if (msg->term > r->term)
+        become_follower(r, msg->term, 0);
     bool granted = msg->term == r->term && may_vote(r, msg->from) && up_to_date(r, msg);
     if (granted) {
         r->vote = msg->from;

@@ -9,7 +9,7 @@ static void follow(struct raft *r, raft_id leader)
     if (r->role != RAFT_FOLLOWER)
         become_follower(r, r->term, leader);
     r->leader = leader;
-    r->leader_contact = r->now;
+    r->loyal_until = r->now + r->config.election_min_ms;
     election_timer_reset(r);
 }
 

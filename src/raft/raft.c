@@ -65,6 +65,8 @@ void raft_init(struct raft *r, const struct raft_config *config, const struct ra
     if (forgot)
         raft_emit(r, RAFT_TRACE_TRAIL_FORGOT, r->trail.base, 0, 0, 0);
     r->role = RAFT_FOLLOWER;
+    if (boot->term > 0)
+        r->loyal_until = now + config->election_min_ms;
     election_timer_reset(r);
 }
 

@@ -49,7 +49,7 @@ struct raft {
     raft_msec now;
     uint64_t random;
     raft_msec election_deadline; /* not of a leader */
-    raft_msec leader_contact;    /* when `leader`, if not 0, was last heard of */
+    raft_msec loyal_until;       /* a leader, of any term, was heard of so lately */
 
     /* (pre-)candidate: who has granted, by place in members */
     bool granted[RAFT_MEMBERS_MAX];

@@ -98,6 +98,7 @@ START_TEST(pre_vote_is_granted_by_what_a_vote_would_be)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         setup(3, 3, 0, TERMS(3, 3));
+        b.now += 100; /* the loyalty of its last life has ended */
         bench_pre_vote(&b, 2, cases[i].term, cases[i].last, cases[i].last_term);
         const struct raft_msg *reply = SENT(RAFT_VOTE_REPLY, 2);
         ck_assert(reply->vote_reply.pre);
@@ -163,6 +164,40 @@ START_TEST(votes_are_not_heard_while_the_leader_lives)
     bench_vote(&b, 2, 5, 9, 4);
     ck_assert_uint_eq(b.u.term, 5);
     ck_assert(SENT(RAFT_VOTE_REPLY, 2)->vote_reply.granted);
+    bench_fini(&b);
+}
+END_TEST
+
+/* Thesis 6.4.1: a leader may be reading by the promise; a higher term takes it not back. */
+START_TEST(a_higher_term_ends_no_loyalty)
+{
+    setup(3, 1, 0, TERMS(1));
+    bench_heartbeat(&b, 3, 1, 0, 0, 0);
+    struct raft_msg refusal = { .type = RAFT_VOTE_REPLY, .from = 2, .term = 7 };
+    refusal.vote_reply.pre = true;
+    bench_recv(&b, refusal, NO_TERMS);
+    ck_assert_uint_eq(b.u.term, 7);
+    bench_vote(&b, 2, 7, 9, 4);
+    ck_assert_uint_eq(b.u.vote, 0);
+    bench_vote(&b, 2, 8, 9, 4);
+    ck_assert_uint_eq(b.u.term, 7);
+    b.now += 100;
+    bench_vote(&b, 2, 8, 9, 4);
+    ck_assert_uint_eq(b.u.vote, 2);
+    bench_fini(&b);
+}
+END_TEST
+
+/* the same: a restarted server does not know whom it has promised what */
+START_TEST(a_restart_ends_no_loyalty)
+{
+    setup(3, 1, 0, TERMS(1));
+    b.now += 99;
+    bench_vote(&b, 2, 5, 9, 4);
+    ck_assert_uint_eq(b.u.term, 1);
+    b.now += 1;
+    bench_vote(&b, 2, 5, 9, 4);
+    ck_assert_uint_eq(b.u.vote, 2);
     bench_fini(&b);
 }
 END_TEST
@@ -725,6 +760,8 @@ int main(void)
         pre_vote_refusal_raises_a_term_that_is_behind,
         pre_candidate_grants_to_another,
         votes_are_not_heard_while_the_leader_lives,
+        a_higher_term_ends_no_loyalty,
+        a_restart_ends_no_loyalty,
         leaders_do_not_hear_votes,
         a_leader_of_the_past_is_told,
         a_transfer_is_heard_in_spite_of_a_live_leader,
