@@ -94,6 +94,11 @@ void http_reply(struct http_request *request, int status, const char *content_ty
 void http_reply_blob(struct http_request *request, int status, const char *content_type,
                      const struct http_header *headers, size_t n_headers, struct blob *body);
 
+/* Headers for the guard's own answers, so that they look like the handler's: fills at most `max`
+ * places and returns how many; the strings live until the next call.  None by default. */
+typedef size_t http_error_headers_fn(void *arg, struct http_header *out, size_t max);
+void http_server_set_error_headers(struct http_server *server, http_error_headers_fn *headers);
+
 /* Free use by the handler while the request is pending. */
 void http_request_set_user(struct http_request *request, void *user);
 void *http_request_user(const struct http_request *request);

@@ -30,6 +30,7 @@ struct server;
  * `message` (HTTP_MESSAGE_MAX). */
 MUST_CHECK enum err server_new(struct event_base *base, const struct server_config *config,
                                struct node *node, struct server **out, char *message);
+uint16_t server_port(const struct server *server); /* the one listened on */
 /* New requests are answered 503 shutting_down and their connections closed. */
 void server_stop(struct server *server);
 bool server_idle(const struct server *server); /* no request is waiting for its answer */

@@ -71,7 +71,8 @@ bool base64_decode(enum base64_kind kind, struct slice text, unsigned char *out,
         group = group << 6 | (uint32_t)digit;
         if (i % 4 == 0)
             continue;
-        unsigned spare = 6 - 2 * (unsigned)(i % 4); /* bits of the group that belong to the next byte */
+        unsigned spare =
+            6 - 2 * (unsigned)(i % 4); /* bits of the group that belong to the next byte */
         out[used++] = (unsigned char)(group >> spare);
         group &= (1u << spare) - 1;
     }

@@ -7,7 +7,8 @@
 
 enum base64_kind { BASE64_STANDARD, BASE64_URL };
 
-/* Characters that encoding writes (for BASE64_URL fewer), and bytes that decoding writes at most. */
+/* Characters that encoding writes (for BASE64_URL fewer), and bytes that decoding writes at most.
+ */
 #define BASE64_ENCODED_SIZE(n) (((n) + 2) / 3 * 4)
 #define BASE64_DECODED_MAX(n) (((n) + 3) / 4 * 3)
 

@@ -101,9 +101,10 @@ static bool read_conditions(struct reading *r, struct kv_op *op)
             op->condition = CONDITION_REVISION;
             op->revision = revision;
         } else {
-            return problem_set(r->problem, ERR_BAD_REQUEST, "",
-                               "%smember \"if_match\" must be a revision above 0 such as \"58\", or \"*\"",
-                               r->where);
+            return problem_set(
+                r->problem, ERR_BAD_REQUEST, "",
+                "%smember \"if_match\" must be a revision above 0 such as \"58\", or \"*\"",
+                r->where);
         }
     }
     return n <= 1 || problem_set(r->problem, ERR_BAD_REQUEST, "",
@@ -113,15 +114,16 @@ static bool read_conditions(struct reading *r, struct kv_op *op)
 static bool check_sizes(struct reading *r, const struct kv_op *op)
 {
     if (op->key.size == 0 && op->type != KV_DELETE_PREFIX)
-        return problem_set(r->problem, ERR_BAD_REQUEST, "", "%sthe key is empty; a key has 1 to %d bytes",
-                           r->where, KEY_SIZE_MAX);
+        return problem_set(r->problem, ERR_BAD_REQUEST, "",
+                           "%sthe key is empty; a key has 1 to %d bytes", r->where, KEY_SIZE_MAX);
     if (op->key.size > KEY_SIZE_MAX)
-        return problem_set(r->problem, ERR_TOO_LARGE, "", "%sthe %s has %zu bytes; at most %d are allowed",
-                           r->where, op->type == KV_DELETE_PREFIX ? "prefix" : "key", op->key.size,
-                           KEY_SIZE_MAX);
+        return problem_set(
+            r->problem, ERR_TOO_LARGE, "", "%sthe %s has %zu bytes; at most %d are allowed",
+            r->where, op->type == KV_DELETE_PREFIX ? "prefix" : "key", op->key.size, KEY_SIZE_MAX);
     if (op->value.size > VALUE_SIZE_MAX)
-        return problem_set(r->problem, ERR_TOO_LARGE, "", "%sthe value has %zu bytes; at most %d are allowed",
-                           r->where, op->value.size, VALUE_SIZE_MAX);
+        return problem_set(r->problem, ERR_TOO_LARGE, "",
+                           "%sthe value has %zu bytes; at most %d are allowed", r->where,
+                           op->value.size, VALUE_SIZE_MAX);
     return true;
 }
 
@@ -145,8 +147,8 @@ static bool read_operation(const struct cJSON *element, uint32_t number, struct 
                            problem_quote(r->values[MEMBER_TYPE].text).text);
     for (unsigned member = MEMBER_KEY; member < MEMBERS; member++) {
         if (r->values[member].present && (types[i].allowed & BIT(member)) == 0)
-            return problem_set(problem, ERR_BAD_REQUEST, "", "%sa %s takes no member \"%s\"", r->where,
-                               types[i].name, members[member].name);
+            return problem_set(problem, ERR_BAD_REQUEST, "", "%sa %s takes no member \"%s\"",
+                               r->where, types[i].name, members[member].name);
     }
     memset(op, 0, sizeof *op);
     op->type = types[i].type;
@@ -182,8 +184,8 @@ static bool read_operations(struct call *call, const struct cJSON *tree, uint32_
 
 /* ---- the answer */
 
-static void write_result(struct json_out *out, const struct kv_op *op, const struct kv_result *result,
-                         uint64_t revision)
+static void write_result(struct json_out *out, const struct kv_op *op,
+                         const struct kv_result *result, uint64_t revision)
 {
     unsigned i = 0;
     while (i < TYPES - 1 && types[i].type != op->type)
@@ -230,8 +232,9 @@ static void batch_done(struct call *call)
     if (command_decode(blob_slice(call->command), call->server->ops, &command) != OK ||
         command.n != result->n) {
         struct problem problem;
-        problem_set(&problem, ERR_INTERNAL, "", "the batch was applied, but its results are damaged");
-        call_fail_with(call, &(struct failure){ .problem = &problem, .outcome = OUTCOME_APPLIED });
+        problem_set(&problem, ERR_INTERNAL, "",
+                    "the batch was applied, but its results are damaged");
+        call_fail_with(call, &(struct failure) { .problem = &problem, .outcome = OUTCOME_APPLIED });
         return;
     }
     json_init(&out);
@@ -248,8 +251,9 @@ static void batch_done(struct call *call)
 
 void batch_post(struct call *call)
 {
-    static const char example[] = "curl http://localhost:8001/batch -d '{\"operations\":[{\"type\":\"set\","
-                                  "\"key\":\"a\",\"value\":\"1\"},{\"type\":\"get\",\"key\":\"a\"}]}'";
+    static const char example[] =
+        "curl http://localhost:8001/batch -d '{\"operations\":[{\"type\":\"set\","
+        "\"key\":\"a\",\"value\":\"1\"},{\"type\":\"get\",\"key\":\"a\"}]}'";
     const char *encoding = http_request_header(call->http, "Content-Encoding");
     struct problem problem;
     uint32_t n;

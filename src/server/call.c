@@ -37,7 +37,8 @@ void call_begin(struct server *server, struct http_request *request)
         call_fail_err(call, ERR_SHUTTING_DOWN, "this node is stopping and takes no new requests");
     else if (call->route == NULL)
         route_refuse(call, method, path);
-    else if (!options_parse(request, call->route->options, &server->defaults, &call->options, &problem))
+    else if (!options_parse(request, call->route->options, &server->defaults, &call->options,
+                            &problem))
         call_fail(call, &problem);
     else
         call->route->handle(call);
@@ -126,7 +127,8 @@ void call_submit_write(struct call *call, const struct kv_op *ops, uint32_t n,
 
     if (size > COMMAND_SIZE_MAX) {
         problem_set(&problem, ERR_TOO_LARGE, "split the batch",
-                    "the operations take %zu bytes; at most %d are allowed", size, COMMAND_SIZE_MAX);
+                    "the operations take %zu bytes; at most %d are allowed", size,
+                    COMMAND_SIZE_MAX);
         call_fail(call, &problem);
         return;
     }

@@ -12,6 +12,7 @@
 #include "problem.h"
 
 #include <holdfast/http.h>
+#include <holdfast/limits.h>
 #include <holdfast/node.h>
 #include <holdfast/server.h>
 
@@ -22,12 +23,12 @@ enum route_class { CLASS_READ, CLASS_WRITE, CLASS_LIST, CLASS_BATCH, CLASS_OTHER
 struct call;
 
 struct route {
-    uint32_t methods;     /* bits of enum http_method */
+    uint32_t methods; /* bits of enum http_method */
     const char *path;
-    bool prefix;          /* the path goes on behind this one */
-    const char *shown;    /* how people write it: "PUT /kv/{key}" */
+    bool prefix;       /* the path goes on behind this one */
+    const char *shown; /* how people write it: "PUT /kv/{key}" */
     enum route_class class;
-    uint32_t options;     /* bits of enum option_bit */
+    uint32_t options; /* bits of enum option_bit */
     void (*handle)(struct call *call);
 };
 
@@ -36,6 +37,14 @@ enum {
     STATUS_SLOTS = 24,
     HEALTH_TIMEOUT_MS = 1000, /* for the read in /health and the question to the leader */
     RETRY_AFTER_S = 1,
+};
+
+/* The headers of one answer, and the room for their values. */
+struct reply_headers {
+    struct http_header at[16];
+    size_t n;
+    char leader[ADDRESS_MAX + sizeof "http://"];
+    char revision[21], term[21], etag[24], staleness[32];
 };
 
 /* Answers by route and status.  One row more, for requests that match no route. */
@@ -52,7 +61,8 @@ struct server {
     uint64_t started_ms;
     TAILQ_HEAD(call_list, call) calls; /* not answered yet */
     uint64_t n_calls;
-    struct kv_op *ops;                 /* BATCH_OPS_MAX places, scratch within one function */
+    struct reply_headers guard_headers;
+    struct kv_op *ops; /* BATCH_OPS_MAX places, scratch within one function */
     struct route_counts counts[ROUTES_MAX + 1];
     struct histogram latency[ROUTE_CLASSES];
 };
@@ -64,16 +74,16 @@ struct call {
     const struct route *route; /* NULL: none matches */
     uint64_t started_us;
     struct options options;
-    struct slice key;          /* borrowed from the request */
+    struct slice key; /* borrowed from the request */
 
     struct op op;
-    bool op_out;               /* the node has the op */
-    struct blob *command;      /* a reference of our own to what was submitted */
+    bool op_out;          /* the node has the op */
+    struct blob *command; /* a reference of our own to what was submitted */
     void (*finish)(struct call *call);
 
     /* headers of the answer, beside those that every answer has */
-    uint64_t etag;             /* a revision; 0: none */
-    bool is_read;              /* Holdfast-Consistency */
+    uint64_t etag; /* a revision; 0: none */
+    bool is_read;  /* Holdfast-Consistency */
     bool nosniff;
     const char *allow;
     const char *location;
@@ -106,11 +116,11 @@ void call_reply_json(struct call *call, int status, struct json_out *out);
 struct failure {
     const struct problem *problem;
     enum outcome outcome;
-    bool has_revision;       /* condition failed: the key's current one */
+    bool has_revision; /* condition failed: the key's current one */
     uint64_t revision;
-    bool has_operation;      /* of a batch, from 0 */
+    bool has_operation; /* of a batch, from 0 */
     uint32_t operation;
-    struct slice key;        /* of that operation */
+    struct slice key; /* of that operation */
 };
 
 void call_fail_with(struct call *call, const struct failure *failure);
@@ -118,6 +128,9 @@ void call_fail(struct call *call, const struct problem *problem); /* nothing was
 void call_fail_err(struct call *call, enum err err, const char *message);
 /* An op that did not end with OK, by the node's word or by the state machine's. */
 void call_fail_op(struct call *call);
+
+/* Adds those that every answer has. */
+void reply_common_headers(const struct server *server, struct reply_headers *headers);
 
 /* The body of an error for which there is no call. */
 size_t reply_error_body(const char *code, const char *message, char *out, size_t size);

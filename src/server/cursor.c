@@ -55,14 +55,16 @@ bool cursor_decode(uint64_t digest, struct slice text, unsigned char *key, struc
     if (text.size > CURSOR_TEXT_MAX || !base64_decode(BASE64_URL, text, bytes, &size) ||
         size <= CURSOR_OVERHEAD || size > CURSOR_BYTES_MAX || bytes[0] != CURSOR_VERSION ||
         get_u64(bytes + size - 8) != checksum(CURSOR_VERSION, slice_of(bytes, size - 8)))
-        return problem_set(problem, ERR_BAD_REQUEST,
-                           "give back the \"cursor\" of the page before, unchanged, or leave it out "
-                           "to begin anew",
-                           "parameter \"cursor\" is not a cursor of this store");
+        return problem_set(
+            problem, ERR_BAD_REQUEST,
+            "give back the \"cursor\" of the page before, unchanged, or leave it out "
+            "to begin anew",
+            "parameter \"cursor\" is not a cursor of this store");
     if (get_u64(bytes + 1) != digest)
-        return problem_set(problem, ERR_BAD_REQUEST,
-                           "repeat the prefix, start, end and order of the list that gave the cursor",
-                           "parameter \"cursor\" belongs to another list");
+        return problem_set(
+            problem, ERR_BAD_REQUEST,
+            "repeat the prefix, start, end and order of the list that gave the cursor",
+            "parameter \"cursor\" belongs to another list");
     memcpy(key, bytes + 1 + 8, size - CURSOR_OVERHEAD);
     *after = slice_of(key, size - CURSOR_OVERHEAD);
     return true;

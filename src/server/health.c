@@ -35,10 +35,11 @@ static void health_done(struct call *call)
     json_member_bool(&out, "healthy", why == NULL);
     json_member_text(&out, "state", info_state_name(status.role));
     if (why != NULL) {
-        json_member_text(&out, "code", call->op.err != OK ? err_name(call->op.err)
-                                       : status.stopping  ? "shutting_down"
-                                       : status.no_space  ? "no_space"
-                                                          : "disk_stalled");
+        json_member_text(&out, "code",
+                         call->op.err != OK ? err_name(call->op.err)
+                         : status.stopping  ? "shutting_down"
+                         : status.no_space  ? "no_space"
+                                            : "disk_stalled");
         json_member_text(&out, "why", why);
     }
     json_close(&out, '}');
@@ -84,7 +85,8 @@ void health_readyz(struct call *call)
     node_status(call->server->node, &status);
     bool leader = status.leader != 0;
     add_line(lines, sizeof lines, leader, leader ? "leader ok" : "leader unknown");
-    add_line(lines, sizeof lines, !status.disk_stalled, status.disk_stalled ? "disk stalled" : "disk ok");
+    add_line(lines, sizeof lines, !status.disk_stalled,
+             status.disk_stalled ? "disk stalled" : "disk ok");
     add_line(lines, sizeof lines, !status.stopping, status.stopping ? "node stopping" : "node ok");
     reply_lines(call, leader && !status.disk_stalled && !status.stopping, lines);
 }

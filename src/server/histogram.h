@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 enum {
-    HISTOGRAM_STEPS = 16,   /* buckets for each doubling */
+    HISTOGRAM_STEPS = 16,     /* buckets for each doubling */
     HISTOGRAM_DOUBLINGS = 32, /* longer than 2^35 us counts as that long */
     HISTOGRAM_BUCKETS = HISTOGRAM_STEPS * (HISTOGRAM_DOUBLINGS + 1),
 };

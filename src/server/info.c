@@ -17,7 +17,8 @@ const char *info_state_name(enum raft_role role)
     return "follower";
 }
 
-static const struct node_member *find_member(const struct node_member *members, uint32_t n, raft_id id)
+static const struct node_member *find_member(const struct node_member *members, uint32_t n,
+                                             raft_id id)
 {
     for (uint32_t i = 0; i < n; i++)
         if (members[i].id == id)
@@ -96,7 +97,8 @@ void info_status(struct call *call)
         json_member_u64(&out, "leader_silence_ms", status.leader_silence_ms);
     json_member_text(&out, "storage", server->config.storage);
     json_member_text(&out, "version", PACKAGE_VERSION);
-    json_member_u64(&out, "uptime_ms", server->config.now_ms(server->config.arg) - server->started_ms);
+    json_member_u64(&out, "uptime_ms",
+                    server->config.now_ms(server->config.arg) - server->started_ms);
     json_member_bool(&out, "stopping", status.stopping);
     write_alarms(&out, &status);
     json_close(&out, '}');
@@ -146,7 +148,9 @@ static void write_member(struct json_out *out, const struct node_member *member,
     json_member_text(out, "raft_addr", member->raft_addr);
     member_or_null(out, "http_addr", member->http_addr);
     json_member_text(out, "role",
-                     member->id == status->leader ? "leader" : voter ? "voter" : "learner");
+                     member->id == status->leader ? "leader"
+                     : voter                      ? "voter"
+                                                  : "learner");
     write_progress(out, info, told);
     json_member_bool(out, "self", member->id == status->id);
     json_close(out, '}');
@@ -189,7 +193,8 @@ static void cluster_done(struct call *call)
 void info_cluster(struct call *call)
 {
     uint32_t timeout_ms = call->options.timeout_ms;
-    call_submit_info(call, timeout_ms < HEALTH_TIMEOUT_MS ? timeout_ms : HEALTH_TIMEOUT_MS, cluster_done);
+    call_submit_info(call, timeout_ms < HEALTH_TIMEOUT_MS ? timeout_ms : HEALTH_TIMEOUT_MS,
+                     cluster_done);
 }
 
 /* ---- /version */

@@ -17,8 +17,8 @@ struct scan {
 
 static bool not_json(struct scan *s, const char *what)
 {
-    return problem_set(s->problem, ERR_BAD_REQUEST, "", "the body is not JSON: %s at byte %zu", what,
-                       (size_t)(s->at - s->begin));
+    return problem_set(s->problem, ERR_BAD_REQUEST, "", "the body is not JSON: %s at byte %zu",
+                       what, (size_t)(s->at - s->begin));
 }
 
 static void skip_space(struct scan *s)
@@ -100,11 +100,12 @@ static bool scan_unicode_escape(struct scan *s)
     if (unit < 0)
         return not_json(s, "a \\u escape without four hexadecimal digits");
     if (unit == 0)
-        return problem_set(s->problem, ERR_BAD_REQUEST,
-                           "send what holds NUL bytes in base64, as the member with _b64 at the end "
-                           "of its name (\"value_b64\" for \"value\")",
-                           "a JSON string here cannot hold NUL (\\u0000 at byte %zu)",
-                           (size_t)(s->at - s->begin) - 6);
+        return problem_set(
+            s->problem, ERR_BAD_REQUEST,
+            "send what holds NUL bytes in base64, as the member with _b64 at the end "
+            "of its name (\"value_b64\" for \"value\")",
+            "a JSON string here cannot hold NUL (\\u0000 at byte %zu)",
+            (size_t)(s->at - s->begin) - 6);
     if (unit >= 0xdc00 && unit <= 0xdfff)
         return not_json(s, "half of a surrogate pair");
     if (unit >= 0xd800 && unit <= 0xdbff) {
@@ -194,8 +195,8 @@ static bool scan_value(struct scan *s)
 {
     skip_space(s);
     if (++s->values > JSON_VALUES_MAX)
-        return problem_set(s->problem, ERR_TOO_LARGE, "",
-                           "the body holds more than %d JSON values", JSON_VALUES_MAX);
+        return problem_set(s->problem, ERR_TOO_LARGE, "", "the body holds more than %d JSON values",
+                           JSON_VALUES_MAX);
     if (s->at == s->end)
         return not_json(s, "a value is missing");
     switch (*s->at) {

@@ -35,8 +35,8 @@ struct cJSON *json_parse(struct slice body, struct problem *problem)
         return NULL;
     }
     if (!cJSON_IsObject(tree)) {
-        problem_set(problem, ERR_BAD_REQUEST, "", "the body is %s; it must be an object, as in {...}",
-                    type_of(tree));
+        problem_set(problem, ERR_BAD_REQUEST, "",
+                    "the body is %s; it must be an object, as in {...}", type_of(tree));
         cJSON_Delete(tree);
         return NULL;
     }
@@ -52,8 +52,9 @@ static bool read_text(const cJSON *node, enum json_type type, const char *where,
                       struct json_value *value, struct problem *problem)
 {
     if (!cJSON_IsString(node))
-        return problem_set(problem, ERR_BAD_REQUEST, "", "%smember \"%s\" is %s; it must be a string",
-                           where, node->string, type_of(node));
+        return problem_set(problem, ERR_BAD_REQUEST, "",
+                           "%smember \"%s\" is %s; it must be a string", where, node->string,
+                           type_of(node));
     value->text = slice_text(node->valuestring);
     if (type == JSON_BASE64 &&
         !base64_decode(BASE64_STANDARD, value->text, (unsigned char *)node->valuestring,
@@ -96,8 +97,8 @@ static void name_all(const struct json_member_spec *specs, size_t n, char *out, 
 {
     size_t used = (size_t)snprintf(out, size, "known members:");
     for (size_t i = 0; i < n && used < size; i++)
-        used += (size_t)snprintf(out + used, size - used, "%s \"%s\"", i > 0 ? "," : "",
-                                 specs[i].name);
+        used +=
+            (size_t)snprintf(out + used, size - used, "%s \"%s\"", i > 0 ? "," : "", specs[i].name);
 }
 
 bool json_read_object(const struct cJSON *object, const struct json_member_spec *specs, size_t n,
@@ -106,8 +107,8 @@ bool json_read_object(const struct cJSON *object, const struct json_member_spec 
     ASSERT(n <= JSON_MEMBERS_MAX);
     memset(values, 0, n * sizeof *values);
     if (!cJSON_IsObject(object))
-        return problem_set(problem, ERR_BAD_REQUEST, "", "%sit is %s; it must be an object, as in {...}",
-                           where, type_of(object));
+        return problem_set(problem, ERR_BAD_REQUEST, "",
+                           "%sit is %s; it must be an object, as in {...}", where, type_of(object));
     /* No object is walked further than one member past the known ones: the next is unknown
      * or repeated, and ends it. */
     for (const cJSON *node = object->child; node != NULL; node = node->next) {
@@ -117,12 +118,12 @@ bool json_read_object(const struct cJSON *object, const struct json_member_spec 
         if (i == n) {
             char known[PROBLEM_TEXT_MAX];
             name_all(specs, n, known, sizeof known);
-            return problem_set(problem, ERR_BAD_REQUEST, known, "%sthere is no member %s here", where,
-                               problem_quote(slice_text(node->string)).text);
+            return problem_set(problem, ERR_BAD_REQUEST, known, "%sthere is no member %s here",
+                               where, problem_quote(slice_text(node->string)).text);
         }
         if (values[i].present)
-            return problem_set(problem, ERR_BAD_REQUEST, "", "%smember \"%s\" is given twice", where,
-                               specs[i].name);
+            return problem_set(problem, ERR_BAD_REQUEST, "", "%smember \"%s\" is given twice",
+                               where, specs[i].name);
         values[i].present = true;
         if (!read_member(node, specs[i].type, where, &values[i], problem))
             return false;

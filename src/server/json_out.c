@@ -197,8 +197,8 @@ void json_member_id(struct json_out *out, const char *name, uint64_t id)
 
 bool json_is_text(struct slice bytes)
 {
-    return bytes.size == 0 || (memchr(bytes.data, 0, bytes.size) == NULL &&
-                               u8_check(bytes.data, bytes.size) == NULL);
+    return bytes.size == 0 ||
+           (memchr(bytes.data, 0, bytes.size) == NULL && u8_check(bytes.data, bytes.size) == NULL);
 }
 
 void json_member_bytes(struct json_out *out, const char *name, struct slice bytes)
@@ -216,7 +216,7 @@ void json_member_bytes(struct json_out *out, const char *name, struct slice byte
     memcpy(long_name + length, "_b64", sizeof "_b64");
     json_name(out, long_name);
     append_char(out, '"');
-    out->size += base64_encode(BASE64_STANDARD, bytes,
-                               reserve(out, BASE64_ENCODED_SIZE(bytes.size)));
+    out->size +=
+        base64_encode(BASE64_STANDARD, bytes, reserve(out, BASE64_ENCODED_SIZE(bytes.size)));
     append_char(out, '"');
 }

@@ -50,7 +50,8 @@ static void reply_item(struct call *call, const struct kv_item *item)
 static void fail_not_found(struct call *call)
 {
     struct problem problem;
-    problem_set(&problem, ERR_KEY_NOT_FOUND, "", "there is no key %s", problem_quote(call->key).text);
+    problem_set(&problem, ERR_KEY_NOT_FOUND, "", "there is no key %s",
+                problem_quote(call->key).text);
     call_fail(call, &problem);
 }
 
@@ -94,11 +95,13 @@ void kv_collection_get(struct call *call)
     if ((call->options.given & (OPTION_KEY | OPTION_RAW)) == 0) {
         list_get(call);
     } else if ((call->options.given & OPTION_KEY) == 0) {
-        problem_set(&problem, ERR_BAD_REQUEST, "", "parameter \"raw\" is for a single key, not for a list");
+        problem_set(&problem, ERR_BAD_REQUEST, "",
+                    "parameter \"raw\" is for a single key, not for a list");
         call_fail(call, &problem);
     } else if (call->options.given & OPTIONS_LIST) {
-        problem_set(&problem, ERR_BAD_REQUEST, "",
-                    "parameter \"key\" asks for one key; those of a list cannot be combined with it");
+        problem_set(
+            &problem, ERR_BAD_REQUEST, "",
+            "parameter \"key\" asks for one key; those of a list cannot be combined with it");
         call_fail(call, &problem);
     } else {
         kv_get(call);
@@ -153,12 +156,14 @@ static void show_put(const struct call *call, struct problem *problem)
         char c = ((const char *)target.data)[i];
         plain = c > ' ' && c < 0x7f && c != '\'' && c != '"' && c != '\\';
     }
-    bool host_plain = host != NULL && strlen(host) < 80 &&
-                      strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]") ==
-                          strlen(host);
+    bool host_plain =
+        host != NULL && strlen(host) < 80 &&
+        strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]") ==
+            strlen(host);
     snprintf(problem->hint, sizeof problem->hint,
-             "curl -X PUT 'http://%s%.*s' -d '{\"value\":\"world\"}'", host_plain ? host : "localhost:8001",
-             plain ? (int)target.size : 9, plain ? (const char *)target.data : "/kv/hello");
+             "curl -X PUT 'http://%s%.*s' -d '{\"value\":\"world\"}'",
+             host_plain ? host : "localhost:8001", plain ? (int)target.size : 9,
+             plain ? (const char *)target.data : "/kv/hello");
 }
 
 /* The value that the body carries.  False: `problem` says why not. */
@@ -176,9 +181,10 @@ static bool read_value(struct call *call, struct cJSON **tree, struct slice *val
         *value = body;
     } else if (!json_looks_like_object(body)) {
         problem_set(problem, ERR_BAD_REQUEST, "",
-                    body.size == 0 ? "the body is empty; it must be a JSON object that holds the value"
-                                   : "the body must be a JSON object that holds the value, or raw bytes "
-                                     "with Content-Type: application/octet-stream");
+                    body.size == 0
+                        ? "the body is empty; it must be a JSON object that holds the value"
+                        : "the body must be a JSON object that holds the value, or raw bytes "
+                          "with Content-Type: application/octet-stream");
         show_put(call, problem);
         return false;
     } else if (!json_read_value(body, tree, value, problem)) {
@@ -188,7 +194,8 @@ static bool read_value(struct call *call, struct cJSON **tree, struct slice *val
     }
     if (value->size > VALUE_SIZE_MAX)
         return problem_set(problem, ERR_TOO_LARGE, "split the value over several keys",
-                           "the value has %zu bytes; at most %d are allowed", value->size, VALUE_SIZE_MAX);
+                           "the value has %zu bytes; at most %d are allowed", value->size,
+                           VALUE_SIZE_MAX);
     return true;
 }
 

@@ -9,7 +9,7 @@ static bool read_query(const struct call *call, unsigned char *key, struct list_
 {
     const struct options *options = &call->options;
 
-    *query = (struct list_query){
+    *query = (struct list_query) {
         .prefix = options->prefix,
         .start = options->start,
         .end = options->end,

@@ -276,7 +276,7 @@ bool options_parse(const struct http_request *request, uint32_t accepted,
                    const struct option_defaults *defaults, struct options *out,
                    struct problem *problem)
 {
-    *out = (struct options){
+    *out = (struct options) {
         .timeout_ms = defaults->timeout_ms,
         .redirect = defaults->redirect,
         .max_stale_ms = UINT64_MAX,

@@ -42,21 +42,14 @@ static const char *digits_of(uint64_t number, char out[21])
     return out + at;
 }
 
-/* The room for the headers of one answer. */
-struct headers {
-    struct http_header at[16];
-    size_t n;
-    char leader[ADDRESS_MAX + sizeof "http://"];
-    char revision[21], term[21], etag[24], staleness[32];
-};
 
-static void add(struct headers *h, const char *name, const char *value)
+static void add(struct reply_headers *h, const char *name, const char *value)
 {
     ASSERT(h->n < sizeof h->at / sizeof h->at[0]);
-    h->at[h->n++] = (struct http_header){ name, value };
+    h->at[h->n++] = (struct http_header) { name, value };
 }
 
-static void add_common(struct server *server, struct headers *h)
+void reply_common_headers(const struct server *server, struct reply_headers *h)
 {
     struct node_status status;
 
@@ -69,11 +62,9 @@ static void add_common(struct server *server, struct headers *h)
     }
     add(h, "Holdfast-Revision", digits_of(status.revision, h->revision));
     add(h, "Holdfast-Term", digits_of(status.term, h->term));
-    if (server->stopping)
-        add(h, "Connection", "close");
 }
 
-static void add_own(const struct call *call, int status, struct headers *h)
+static void add_own(const struct call *call, int status, struct reply_headers *h)
 {
     if (call->is_read) {
         add(h, "Holdfast-Consistency", consistency_name(call->options.consistency));
@@ -104,10 +95,11 @@ void call_reply(struct call *call, int status, const char *content_type, struct 
 {
     struct server *server = call->server;
     struct http_request *request = call->http;
-    struct headers headers = { .n = 0 };
+    struct reply_headers headers;
 
     ASSERT(request != NULL);
-    add_common(server, &headers);
+    headers.n = 0;
+    reply_common_headers(server, &headers);
     add_own(call, status, &headers);
     count(call, status);
     TAILQ_REMOVE(&server->calls, call, link);
@@ -132,8 +124,8 @@ static const char *default_hint(enum err err, enum outcome outcome)
     if (outcome == OUTCOME_UNKNOWN)
         return "read the keys to learn whether the write was applied, or write with If-Match";
     switch (err) {
-    case ERR_BAD_REQUEST:
-        return "holdfast-api(7) has the whole contract";
+    case ERR_TOO_LARGE:
+        return "holdfast-api(7) lists the limits";
     case ERR_KEY_NOT_FOUND:
         return "GET /kv?prefix= lists the keys that are there";
     case ERR_NO_ROUTE:
@@ -155,7 +147,7 @@ static const char *default_hint(enum err err, enum outcome outcome)
     case ERR_INTERNAL:
         return "the node's log says more";
     default:
-        return "";
+        return "holdfast-api(7) has the whole contract";
     }
 }
 
@@ -178,8 +170,9 @@ static const char *outcome_name(enum outcome outcome)
     return "unknown";
 }
 
-static void write_error(struct json_out *out, const char *code, const char *message, const char *hint,
-                        bool retryable, enum outcome outcome, const struct failure *failure)
+static void write_error(struct json_out *out, const char *code, const char *message,
+                        const char *hint, bool retryable, enum outcome outcome,
+                        const struct failure *failure)
 {
     json_open(out, '{');
     json_name(out, "error");
@@ -203,8 +196,8 @@ void call_fail_with(struct call *call, const struct failure *failure)
 {
     const struct problem *problem = failure->problem;
     enum err err = public_err(problem->err);
-    const char *hint = problem->hint[0] != '\0' ? problem->hint
-                                                : default_hint(err, failure->outcome);
+    const char *hint =
+        problem->hint[0] != '\0' ? problem->hint : default_hint(err, failure->outcome);
     struct json_out out;
 
     json_init(&out);
@@ -217,7 +210,7 @@ void call_fail_with(struct call *call, const struct failure *failure)
 
 void call_fail(struct call *call, const struct problem *problem)
 {
-    call_fail_with(call, &(struct failure){ .problem = problem, .outcome = OUTCOME_NOT_APPLIED });
+    call_fail_with(call, &(struct failure) { .problem = problem, .outcome = OUTCOME_NOT_APPLIED });
 }
 
 void call_fail_err(struct call *call, enum err err, const char *message)

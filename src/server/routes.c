@@ -129,8 +129,9 @@ static void refuse_path(struct call *call, struct slice path)
 
     problem_set(&problem, ERR_NO_ROUTE, "", "there is nothing at %s", problem_quote(path).text);
     if (near != NULL)
-        snprintf(problem.hint, sizeof problem.hint, "did you mean %s%s? GET / lists the paths that are there",
-                 near->path, near->prefix ? "{key}" : "");
+        snprintf(problem.hint, sizeof problem.hint,
+                 "did you mean %s%s? GET / lists the paths that are there", near->path,
+                 near->prefix ? "{key}" : "");
     call_fail(call, &problem);
 }
 
@@ -139,8 +140,11 @@ void route_refuse(struct call *call, enum http_method method, struct slice path)
     static const struct {
         enum http_method method;
         const char *name;
-    } names[] = { { HTTP_GET, "GET" }, { HTTP_HEAD, "HEAD" }, { HTTP_PUT, "PUT" },
-                  { HTTP_POST, "POST" }, { HTTP_DELETE, "DELETE" } };
+    } names[] = { { HTTP_GET, "GET" },
+                  { HTTP_HEAD, "HEAD" },
+                  { HTTP_PUT, "PUT" },
+                  { HTTP_POST, "POST" },
+                  { HTTP_DELETE, "DELETE" } };
     uint32_t methods = 0;
     char allow[64] = "";
     struct problem problem;

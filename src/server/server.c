@@ -18,12 +18,23 @@ static void on_request(void *arg, struct http_request *request)
     call_begin(arg, request);
 }
 
-static size_t on_guard_error(void *arg, int status, const char *code, const char *message, char *out,
-                             size_t size)
+static size_t on_guard_error(void *arg, int status, const char *code, const char *message,
+                             char *out, size_t size)
 {
     (void)arg;
     (void)status;
     return reply_error_body(code, message, out, size);
+}
+
+static size_t on_guard_headers(void *arg, struct http_header *out, size_t max)
+{
+    struct server *server = arg;
+
+    server->guard_headers.n = 0;
+    reply_common_headers(server, &server->guard_headers);
+    size_t n = server->guard_headers.n < max ? server->guard_headers.n : max;
+    memcpy(out, server->guard_headers.at, n * sizeof *out);
+    return n;
 }
 
 enum err server_new(struct event_base *base, const struct server_config *config, struct node *node,
@@ -50,14 +61,21 @@ enum err server_new(struct event_base *base, const struct server_config *config,
     server->started_ms = config->now_ms(config->arg);
     server->ops = memory_new_array(BATCH_OPS_MAX, sizeof *server->ops);
     TAILQ_INIT(&server->calls);
-    enum err err = http_server_new(base, &http, on_request, on_guard_error, server, &server->http, message);
+    enum err err =
+        http_server_new(base, &http, on_request, on_guard_error, server, &server->http, message);
     if (err != OK) {
         free(server->ops);
         free(server);
         return err;
     }
+    http_server_set_error_headers(server->http, on_guard_headers);
     *out = server;
     return OK;
+}
+
+uint16_t server_port(const struct server *server)
+{
+    return http_server_port(server->http);
 }
 
 void server_stop(struct server *server)

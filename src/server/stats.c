@@ -40,7 +40,7 @@ static void write_requests(struct json_out *out, const struct server *server)
 static void write_latency(struct json_out *out, const struct server *server)
 {
     static const char *const names[ROUTE_CLASSES] = {
-        [CLASS_READ] = "read", [CLASS_WRITE] = "write", [CLASS_LIST] = "list",
+        [CLASS_READ] = "read",   [CLASS_WRITE] = "write", [CLASS_LIST] = "list",
         [CLASS_BATCH] = "batch", [CLASS_OTHER] = "other",
     };
     json_name(out, "latency_us");
@@ -92,7 +92,8 @@ static void write_raft(struct json_out *out, const struct node_stats *stats)
     json_close(out, '}');
 }
 
-static void write_commits(struct json_out *out, uint64_t commits, uint64_t total_us, uint64_t max_us)
+static void write_commits(struct json_out *out, uint64_t commits, uint64_t total_us,
+                          uint64_t max_us)
 {
     json_member_u64(out, "commits", commits);
     json_member_u64(out, "commit_us_mean", commits > 0 ? total_us / commits : 0);
@@ -112,7 +113,8 @@ static void write_storage(struct json_out *out, const struct node_stats *stats)
     json_close(out, '}');
     json_name(out, "state");
     json_open(out, '{');
-    write_commits(out, stats->state.commits, stats->state.commit_us_total, stats->state.commit_us_max);
+    write_commits(out, stats->state.commits, stats->state.commit_us_total,
+                  stats->state.commit_us_max);
     json_member_u64(out, "changes_written", stats->state.changes_written);
     json_member_u64(out, "used_bytes", stats->state.used_bytes);
     json_member_u64(out, "map_bytes", stats->state.map_bytes);
@@ -171,7 +173,8 @@ void stats_get(struct call *call)
     node_stats(server->node, &stats);
     json_init(&out);
     json_open(&out, '{');
-    json_member_u64(&out, "uptime_ms", server->config.now_ms(server->config.arg) - server->started_ms);
+    json_member_u64(&out, "uptime_ms",
+                    server->config.now_ms(server->config.arg) - server->started_ms);
     write_requests(&out, server);
     write_latency(&out, server);
     write_raft(&out, &stats);

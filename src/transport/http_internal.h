@@ -62,6 +62,7 @@ struct http_server {
     int priority;
     http_handler_fn *handler;
     http_error_body_fn *error_body;
+    http_error_headers_fn *error_headers; /* or NULL */
     void *arg;
 
     struct evhttp_bound_socket *sockets[8];

@@ -14,6 +14,7 @@
 enum {
     FIXED_SIZE_MAX = 256, /* status line, Date, Content-Length, Connection, empty line */
     ERROR_BODY_MAX = 2048,
+    ERROR_HEADERS_MAX = 8,
 };
 
 static const char *reason_of(int status)
@@ -232,14 +233,25 @@ static size_t error_body(const struct http_server *server, const struct refusal 
                               ERROR_BODY_MAX);
 }
 
+static size_t error_headers(const struct http_server *server,
+                            struct http_header headers[ERROR_HEADERS_MAX])
+{
+    if (server->error_headers == NULL)
+        return 0;
+    return server->error_headers(server->arg, headers, ERROR_HEADERS_MAX);
+}
+
 void reply_refusal(struct connection *connection, const struct refusal *refusal)
 {
     struct http_server *server = connection->server;
     struct evbuffer *out = bufferevent_get_output(connection->bev);
     char body[ERROR_BODY_MAX];
+    struct http_header headers[ERROR_HEADERS_MAX];
     size_t size = error_body(server, refusal, body), before = evbuffer_get_length(out);
     struct reply reply = { .status = refusal->status,
                            .content_type = "application/json",
+                           .headers = headers,
+                           .n_headers = error_headers(server, headers),
                            .body_size = size,
                            .close = true };
     reply_write(out, server->date, &reply, slice_of(body, size));
@@ -249,8 +261,11 @@ void reply_refusal(struct connection *connection, const struct refusal *refusal)
 void reply_refused_request(struct http_request *request, const struct refusal *refusal)
 {
     char body[ERROR_BODY_MAX];
+    struct http_header headers[ERROR_HEADERS_MAX];
     size_t size = error_body(request->server, refusal, body);
+    size_t n_headers = error_headers(request->server, headers);
     request->server->stats.guard_rejections++;
     request->connection->head.close = true;
-    http_reply(request, refusal->status, "application/json", NULL, 0, slice_of(body, size));
+    http_reply(request, refusal->status, "application/json", headers, n_headers,
+               slice_of(body, size));
 }

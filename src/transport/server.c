@@ -177,6 +177,11 @@ enum err http_server_new(struct event_base *base, const struct http_config *conf
     return OK;
 }
 
+void http_server_set_error_headers(struct http_server *server, http_error_headers_fn *headers)
+{
+    server->error_headers = headers;
+}
+
 uint16_t http_server_port(const struct http_server *server)
 {
     return server->port;

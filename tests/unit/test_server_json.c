@@ -1,4 +1,5 @@
-/* test_server_json.c - JSON in and out: exact, strict, and the same by the short way and the long. */
+/* test_server_json.c - JSON in and out: exact, strict, and the same by the short way and the long.
+ */
 #include "src/server/base64.h"
 #include "src/server/json_check.h"
 #include "src/server/json_in.h"
@@ -13,8 +14,8 @@
 
 static void expect_out(struct json_out *out, const char *expected)
 {
-    ck_assert_msg(slice_equal(json_slice(out), slice_text(expected)), "expected %s, got %.*s", expected,
-                  (int)out->size, out->data);
+    ck_assert_msg(slice_equal(json_slice(out), slice_text(expected)), "expected %s, got %.*s",
+                  expected, (int)out->size, out->data);
     json_fini(out);
 }
 
@@ -80,8 +81,8 @@ START_TEST(what_is_no_text_comes_in_base64)
         { { "a\0b", 3 }, "{\"value_b64\":\"YQBi\"}" },
         { { "\xff", 1 }, "{\"value_b64\":\"/w==\"}" },
         { { "\xc3", 1 }, "{\"value_b64\":\"ww==\"}" },
-        { { "\xc0\xaf", 2 }, "{\"value_b64\":\"wK8=\"}" },          /* overlong */
-        { { "\xed\xa0\x80", 3 }, "{\"value_b64\":\"7aCA\"}" },      /* a surrogate */
+        { { "\xc0\xaf", 2 }, "{\"value_b64\":\"wK8=\"}" },             /* overlong */
+        { { "\xed\xa0\x80", 3 }, "{\"value_b64\":\"7aCA\"}" },         /* a surrogate */
         { { "\xf4\x90\x80\x80", 4 }, "{\"value_b64\":\"9JCAgA==\"}" }, /* beyond U+10FFFF */
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -127,11 +128,27 @@ START_TEST(base64_comes_back_and_has_one_form)
             ck_assert(slice_equal(slice_of(bytes, n), slice_of(back, size)));
         }
     }
-    static const char *const wrong[] = { "=", "A", "A=", "A===", "====", "AA=", "AAA", "AA", "AB==",
-                                         "AAB=", "AA==AAAA", "AA =", "AA\n=", "A-A=", "A_A=", "AA==\n",
-                                         "\xc3\xa4" "AA" };
+    static const char *const wrong[] = { "=",
+                                         "A",
+                                         "A=",
+                                         "A===",
+                                         "====",
+                                         "AA=",
+                                         "AAA",
+                                         "AA",
+                                         "AB==",
+                                         "AAB=",
+                                         "AA==AAAA",
+                                         "AA =",
+                                         "AA\n=",
+                                         "A-A=",
+                                         "A_A=",
+                                         "AA==\n",
+                                         "\xc3\xa4"
+                                         "AA" };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
-        ck_assert_msg(!base64_decode(BASE64_STANDARD, slice_text(wrong[i]), back, &size), "%s", wrong[i]);
+        ck_assert_msg(!base64_decode(BASE64_STANDARD, slice_text(wrong[i]), back, &size), "%s",
+                      wrong[i]);
 }
 END_TEST
 
@@ -146,16 +163,75 @@ static bool is_json(struct slice body)
 START_TEST(json_is_what_rfc_8259_says)
 {
     static const char *const right[] = {
-        "{}", "[]", "0", "-0", "1e5", "1.5E+3", "-12.25e-7", "\"\"", "true", "false", "null",
-        " \t\r\n{ \"a\" : [ 1 , 2 ] } \n", "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e4\\uD83E\\uDD8A\"",
-        "\"\x7f\"", "123456789012345678901234567890", "{\"a\":1,\"a\":2}",
+        "{}",
+        "[]",
+        "0",
+        "-0",
+        "1e5",
+        "1.5E+3",
+        "-12.25e-7",
+        "\"\"",
+        "true",
+        "false",
+        "null",
+        " \t\r\n{ \"a\" : [ 1 , 2 ] } \n",
+        "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e4\\uD83E\\uDD8A\"",
+        "\"\x7f\"",
+        "123456789012345678901234567890",
+        "{\"a\":1,\"a\":2}",
     };
     static const char *const wrong[] = {
-        "", " ", "{", "}", "[", "]", "{]", "[}", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "[1,]", "[,1]",
-        "{,}", "{a:1}", "{'a':1}", "01", "-", "+1", "1.", ".5", "1e", "1e+", "0x10", "NaN", "Infinity",
-        "tru", "True", "nul", "\"", "\"a", "\"\\", "\"\\x41\"", "\"\\u12\"", "\"\\u12g4\"", "\"\n\"",
-        "\"\t\"", "\"\\ud83e\"", "\"\\udd8a\"", "\"\\ud83e\\u0041\"", "\"\\ud83ex\"", "{} {}", "{}x",
-        "[1 2]", "{\"a\" 1}", "\xef\xbb\xbf{}", "\v{}", "\f{}", "{}\x01", "// c\n{}", "\"\\u0000\"",
+        "",
+        " ",
+        "{",
+        "}",
+        "[",
+        "]",
+        "{]",
+        "[}",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{\"a\":1,}",
+        "[1,]",
+        "[,1]",
+        "{,}",
+        "{a:1}",
+        "{'a':1}",
+        "01",
+        "-",
+        "+1",
+        "1.",
+        ".5",
+        "1e",
+        "1e+",
+        "0x10",
+        "NaN",
+        "Infinity",
+        "tru",
+        "True",
+        "nul",
+        "\"",
+        "\"a",
+        "\"\\",
+        "\"\\x41\"",
+        "\"\\u12\"",
+        "\"\\u12g4\"",
+        "\"\n\"",
+        "\"\t\"",
+        "\"\\ud83e\"",
+        "\"\\udd8a\"",
+        "\"\\ud83e\\u0041\"",
+        "\"\\ud83ex\"",
+        "{} {}",
+        "{}x",
+        "[1 2]",
+        "{\"a\" 1}",
+        "\xef\xbb\xbf{}",
+        "\v{}",
+        "\f{}",
+        "{}\x01",
+        "// c\n{}",
+        "\"\\u0000\"",
     };
     for (size_t i = 0; i < sizeof right / sizeof right[0]; i++)
         ck_assert_msg(is_json(slice_text(right[i])), "is JSON: %s", right[i]);
@@ -174,8 +250,9 @@ START_TEST(each_byte_in_a_string_is_judged)
         bool expected = c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
         ck_assert_msg(is_json(slice_of(body, 3)) == expected, "byte %02x", c);
     }
-    static const char *const invalid[] = { "\"\xc3\"", "\"\xc0\xaf\"", "\"\xed\xa0\x80\"",
-                                           "\"\xf4\x90\x80\x80\"", "{\"\xff\":1}", "\xff" };
+    static const char *const invalid[] = { "\"\xc3\"",         "\"\xc0\xaf\"",
+                                           "\"\xed\xa0\x80\"", "\"\xf4\x90\x80\x80\"",
+                                           "{\"\xff\":1}",     "\xff" };
     for (size_t i = 0; i < sizeof invalid / sizeof invalid[0]; i++) {
         struct problem problem;
         ck_assert(!json_check(slice_text(invalid[i]), &problem));
@@ -221,7 +298,10 @@ END_TEST
 /* ---- in: what members say */
 
 static const struct json_member_spec specs[] = {
-    { "text", JSON_STRING }, { "bytes", JSON_BASE64 }, { "count", JSON_COUNT }, { "list", JSON_ARRAY },
+    { "text", JSON_STRING },
+    { "bytes", JSON_BASE64 },
+    { "count", JSON_COUNT },
+    { "list", JSON_ARRAY },
 };
 
 /* NULL if it is read, else the message. */
@@ -330,17 +410,38 @@ static bool expect_same(struct slice body)
 START_TEST(both_ways_to_a_value_agree)
 {
     static const char *const bodies[] = {
-        "{\"value\":\"world\"}", " {\n\"value\" :\t\"world\"\r} ", "{\"value\":\"\"}", "{\"value\":\"a\\nb\"}",
-        "{\"value\":\"a\nb\"}", "{\"value\":\"\xc3\xa4\"}", "{\"value\":\"\xc3\"}", "{\"value\":\"a\"}x",
-        "{\"value\":\"a\"", "{\"value\":\"a}", "{\"value\":1}", "{\"value\":\"a\",\"value\":\"b\"}", "{}",
-        "{\"value\":\"a\",\"value_b64\":\"YQ==\"}", "{\"value_b64\":\"AAEC\"}", "{\"value\" \"a\"}",
-        "{\"value\":\"a\",}", "{\"Value\":\"a\"}", "{\"value\":\"\\u0000\"}", "{\"value\"", "{\"value\":",
-        "{\"value\":\"", "{", "", "\v{\"value\":\"a\"}", "{\"value\":\"a\"}\v",
+        "{\"value\":\"world\"}",
+        " {\n\"value\" :\t\"world\"\r} ",
+        "{\"value\":\"\"}",
+        "{\"value\":\"a\\nb\"}",
+        "{\"value\":\"a\nb\"}",
+        "{\"value\":\"\xc3\xa4\"}",
+        "{\"value\":\"\xc3\"}",
+        "{\"value\":\"a\"}x",
+        "{\"value\":\"a\"",
+        "{\"value\":\"a}",
+        "{\"value\":1}",
+        "{\"value\":\"a\",\"value\":\"b\"}",
+        "{}",
+        "{\"value\":\"a\",\"value_b64\":\"YQ==\"}",
+        "{\"value_b64\":\"AAEC\"}",
+        "{\"value\" \"a\"}",
+        "{\"value\":\"a\",}",
+        "{\"Value\":\"a\"}",
+        "{\"value\":\"\\u0000\"}",
+        "{\"value\"",
+        "{\"value\":",
+        "{\"value\":\"",
+        "{",
+        "",
+        "\v{\"value\":\"a\"}",
+        "{\"value\":\"a\"}\v",
     };
     for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++)
         expect_same(slice_text(bodies[i]));
     for (unsigned c = 0; c < 256; c++) { /* each byte inside, before and behind */
-        char inside[] = "{\"value\":\"?\"}", before[] = "?{\"value\":\"x\"}", behind[] = "{\"value\":\"x\"}?";
+        char inside[] = "{\"value\":\"?\"}", before[] = "?{\"value\":\"x\"}",
+             behind[] = "{\"value\":\"x\"}?";
         inside[10] = before[0] = behind[13] = (char)c;
         expect_same(slice_of(inside, sizeof inside - 1));
         expect_same(slice_of(before, sizeof before - 1));

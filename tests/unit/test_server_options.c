@@ -53,7 +53,8 @@ const char *http_request_header(const struct http_request *request, const char *
 static const struct option_defaults defaults = { 5000, 60000, false };
 enum { ALL = (1 << 17) - 1 };
 
-static bool parse_one(const char *name, struct slice value, struct options *out, struct problem *problem)
+static bool parse_one(const char *name, struct slice value, struct options *out,
+                      struct problem *problem)
 {
     struct http_request request = { .query = { { name, value } } };
     return options_parse(&request, ALL, &defaults, out, problem);
@@ -78,14 +79,24 @@ END_TEST
 
 START_TEST(numbers_are_digits_and_fit_64_bits)
 {
-    static const char *const wrong[] = { "", "-1", "+1", " 1", "1 ", "1.0", "1e3", "0x1", "\xd9\xa1",
-                                         "18446744073709551616", "99999999999999999999",
+    static const char *const wrong[] = { "",
+                                         "-1",
+                                         "+1",
+                                         " 1",
+                                         "1 ",
+                                         "1.0",
+                                         "1e3",
+                                         "0x1",
+                                         "\xd9\xa1",
+                                         "18446744073709551616",
+                                         "99999999999999999999",
                                          "000000000000000000001" };
     uint64_t number = 7;
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         ck_assert_msg(!options_parse_u64(slice_text(wrong[i]), &number), "%s", wrong[i]);
     ck_assert(!options_parse_u64(slice_of("1\0", 2), &number));
-    ck_assert(options_parse_u64(slice_text("18446744073709551615"), &number) && number == UINT64_MAX);
+    ck_assert(options_parse_u64(slice_text("18446744073709551615"), &number) &&
+              number == UINT64_MAX);
     ck_assert(options_parse_u64(slice_text("0"), &number) && number == 0);
     ck_assert(options_parse_u64(slice_text("007"), &number) && number == 7);
 }
@@ -96,13 +107,26 @@ START_TEST(durations_have_a_unit)
     static const struct {
         const char *text;
         uint64_t ms;
-    } right[] = { { "500ms", 500 }, { "30s", 30000 }, { "2m", 120000 }, { "1h", 3600000 }, { "0ms", 0 } };
-    static const char *const wrong[] = { "", "ms", "s", "30", "-1s", "1.5s", "1 s", "s1", "1S", "1sec",
-                                         "1s1s", "18446744073709551615s", "99999999999999999999ms" };
+    } right[] = {
+        { "500ms", 500 }, { "30s", 30000 }, { "2m", 120000 }, { "1h", 3600000 }, { "0ms", 0 }
+    };
+    static const char *const wrong[] = { "",
+                                         "ms",
+                                         "s",
+                                         "30",
+                                         "-1s",
+                                         "1.5s",
+                                         "1 s",
+                                         "s1",
+                                         "1S",
+                                         "1sec",
+                                         "1s1s",
+                                         "18446744073709551615s",
+                                         "99999999999999999999ms" };
     uint64_t ms;
     for (size_t i = 0; i < sizeof right / sizeof right[0]; i++)
-        ck_assert_msg(options_parse_duration(slice_text(right[i].text), &ms) && ms == right[i].ms, "%s",
-                      right[i].text);
+        ck_assert_msg(options_parse_duration(slice_text(right[i].text), &ms) && ms == right[i].ms,
+                      "%s", right[i].text);
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         ck_assert_msg(!options_parse_duration(slice_text(wrong[i]), &ms), "%s", wrong[i]);
 }
@@ -177,7 +201,8 @@ START_TEST(only_what_the_route_takes_is_taken)
     struct http_request request = { .query = { { "limit", slice_text("5") } } };
     struct options options;
     struct problem problem;
-    ck_assert(!options_parse(&request, OPTION_TIMEOUT | OPTION_REDIRECT, &defaults, &options, &problem));
+    ck_assert(
+        !options_parse(&request, OPTION_TIMEOUT | OPTION_REDIRECT, &defaults, &options, &problem));
     ck_assert_str_eq(problem.hint, "known here: timeout, redirect");
     ck_assert(!options_parse(&request, 0, &defaults, &options, &problem));
     ck_assert_str_eq(problem.hint, "this path takes no parameters");
@@ -201,7 +226,8 @@ END_TEST
 
 /* ---- conditions */
 
-static const char *condition_of(const char *if_match, const char *if_none_match, const char *if_revision)
+static const char *condition_of(const char *if_match, const char *if_none_match,
+                                const char *if_revision)
 {
     static char text[PROBLEM_TEXT_MAX + 16];
     struct http_request request = { .if_match = if_match, .if_none_match = if_none_match };
@@ -235,8 +261,19 @@ START_TEST(conditions_are_read)
     ck_assert_str_eq(condition_of(NULL, NULL, "0"), "revision 0");
     ck_assert_str_eq(condition_of("\"58\"", NULL, "58"), "revision 58");
     ck_assert_str_eq(condition_of(NULL, "*", "0"), "revision 0");
-    static const char *const bad[] = { "58", "\"58", "58\"", "\"\"", "\"0\"", "W/\"58\"", "\"58\", \"59\"",
-                                       "\"5 8\"", "\"-1\"", "", "\"", "**", "\"18446744073709551616\"" };
+    static const char *const bad[] = { "58",
+                                       "\"58",
+                                       "58\"",
+                                       "\"\"",
+                                       "\"0\"",
+                                       "W/\"58\"",
+                                       "\"58\", \"59\"",
+                                       "\"5 8\"",
+                                       "\"-1\"",
+                                       "",
+                                       "\"",
+                                       "**",
+                                       "\"18446744073709551616\"" };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         ck_assert_msg(strcmp(condition_of(bad[i], NULL, NULL), "bad") == 0, "%s", bad[i]);
     ck_assert_str_eq(condition_of(NULL, "\"58\"", NULL), "bad");
@@ -249,17 +286,21 @@ END_TEST
 
 /* ---- cursors */
 
-static struct list_query query_of(const char *prefix, const char *start, const char *end, bool descending)
+static struct list_query query_of(const char *prefix, const char *start, const char *end,
+                                  bool descending)
 {
-    return (struct list_query){ .prefix = slice_text(prefix), .start = slice_text(start),
-                                .end = slice_text(end), .descending = descending };
+    return (struct list_query) { .prefix = slice_text(prefix),
+                                 .start = slice_text(start),
+                                 .end = slice_text(end),
+                                 .descending = descending };
 }
 
 START_TEST(a_cursor_goes_with_its_own_list_only)
 {
     const struct list_query queries[] = {
-        query_of("app/", "", "", false), query_of("app/", "", "", true), query_of("app", "/", "", false),
-        query_of("", "app/", "", false), query_of("", "", "app/", false), query_of("", "", "", false),
+        query_of("app/", "", "", false), query_of("app/", "", "", true),
+        query_of("app", "/", "", false), query_of("", "app/", "", false),
+        query_of("", "", "app/", false), query_of("", "", "", false),
     };
     char text[CURSOR_TEXT_MAX];
     unsigned char key[KEY_SIZE_MAX];
@@ -268,15 +309,16 @@ START_TEST(a_cursor_goes_with_its_own_list_only)
     for (size_t i = 0; i < 6; i++) {
         size_t size = cursor_encode(cursor_digest(1, &queries[i]), slice_text("app/x"), text);
         for (size_t j = 0; j < 6; j++) {
-            bool good = cursor_decode(cursor_digest(1, &queries[j]), slice_of(text, size), key, &after,
-                                      &problem);
+            bool good = cursor_decode(cursor_digest(1, &queries[j]), slice_of(text, size), key,
+                                      &after, &problem);
             ck_assert_msg(good == (i == j), "cursor of %zu on list %zu", i, j);
             if (good)
                 ck_assert(slice_equal(after, slice_text("app/x")));
             else
                 ck_assert_int_eq(problem.err, ERR_BAD_REQUEST);
         }
-        ck_assert(!cursor_decode(cursor_digest(2, &queries[i]), slice_of(text, size), key, &after, &problem));
+        ck_assert(!cursor_decode(cursor_digest(2, &queries[i]), slice_of(text, size), key, &after,
+                                 &problem));
     }
 }
 END_TEST
@@ -363,8 +405,8 @@ START_TEST(each_value_lies_in_its_bucket)
             histogram_add(&one, us);
             one.max_us = UINT64_MAX; /* so that the bucket's own bound shows */
             uint64_t bound = histogram_quantile_us(&one, 500);
-            ck_assert_msg(bound >= us && (bound - us <= us / 16 || bound == UINT64_MAX), "%llu: %llu",
-                          (unsigned long long)us, (unsigned long long)bound);
+            ck_assert_msg(bound >= us && (bound - us <= us / 16 || bound == UINT64_MAX),
+                          "%llu: %llu", (unsigned long long)us, (unsigned long long)bound);
         }
     }
 }
