@@ -160,83 +160,29 @@ static bool is_json(struct slice body)
     return json_check(body, &problem);
 }
 
+/* clang-format off */
+static const char *const right_json[] = {
+    "{}", "[]", "0", "-0", "1e5", "1.5E+3", "-12.25e-7", "\"\"", "true", "false", "null",
+    " \t\r\n{ \"a\" : [ 1 , 2 ] } \n", "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e4\\uD83E\\uDD8A\"",
+    "\"\x7f\"", "123456789012345678901234567890", "{\"a\":1,\"a\":2}",
+};
+
+static const char *const wrong_json[] = {
+    "", " ", "{", "}", "[", "]", "{]", "[}", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "[1,]", "[,1]",
+    "{,}", "{a:1}", "{'a':1}", "01", "-", "+1", "1.", ".5", "1e", "1e+", "0x10", "NaN",
+    "Infinity", "tru", "True", "nul", "\"", "\"a", "\"\\", "\"\\x41\"", "\"\\u12\"",
+    "\"\\u12g4\"", "\"\n\"", "\"\t\"", "\"\\ud83e\"", "\"\\udd8a\"", "\"\\ud83e\\u0041\"",
+    "\"\\ud83ex\"", "{} {}", "{}x", "[1 2]", "{\"a\" 1}", "\xef\xbb\xbf{}", "\v{}", "\f{}",
+    "{}\x01", "// c\n{}", "\"\\u0000\"",
+};
+/* clang-format on */
+
 START_TEST(json_is_what_rfc_8259_says)
 {
-    static const char *const right[] = {
-        "{}",
-        "[]",
-        "0",
-        "-0",
-        "1e5",
-        "1.5E+3",
-        "-12.25e-7",
-        "\"\"",
-        "true",
-        "false",
-        "null",
-        " \t\r\n{ \"a\" : [ 1 , 2 ] } \n",
-        "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e4\\uD83E\\uDD8A\"",
-        "\"\x7f\"",
-        "123456789012345678901234567890",
-        "{\"a\":1,\"a\":2}",
-    };
-    static const char *const wrong[] = {
-        "",
-        " ",
-        "{",
-        "}",
-        "[",
-        "]",
-        "{]",
-        "[}",
-        "{\"a\"}",
-        "{\"a\":}",
-        "{\"a\":1,}",
-        "[1,]",
-        "[,1]",
-        "{,}",
-        "{a:1}",
-        "{'a':1}",
-        "01",
-        "-",
-        "+1",
-        "1.",
-        ".5",
-        "1e",
-        "1e+",
-        "0x10",
-        "NaN",
-        "Infinity",
-        "tru",
-        "True",
-        "nul",
-        "\"",
-        "\"a",
-        "\"\\",
-        "\"\\x41\"",
-        "\"\\u12\"",
-        "\"\\u12g4\"",
-        "\"\n\"",
-        "\"\t\"",
-        "\"\\ud83e\"",
-        "\"\\udd8a\"",
-        "\"\\ud83e\\u0041\"",
-        "\"\\ud83ex\"",
-        "{} {}",
-        "{}x",
-        "[1 2]",
-        "{\"a\" 1}",
-        "\xef\xbb\xbf{}",
-        "\v{}",
-        "\f{}",
-        "{}\x01",
-        "// c\n{}",
-        "\"\\u0000\"",
-    };
-    for (size_t i = 0; i < sizeof right / sizeof right[0]; i++)
-        ck_assert_msg(is_json(slice_text(right[i])), "is JSON: %s", right[i]);
-    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
-        ck_assert_msg(!is_json(slice_text(wrong[i])), "is not JSON: %s", wrong[i]);
+    for (size_t i = 0; i < sizeof right_json / sizeof right_json[0]; i++)
+        ck_assert_msg(is_json(slice_text(right_json[i])), "is JSON: %s", right_json[i]);
+    for (size_t i = 0; i < sizeof wrong_json / sizeof wrong_json[0]; i++)
+        ck_assert_msg(!is_json(slice_text(wrong_json[i])), "is not JSON: %s", wrong_json[i]);
     ck_assert(!is_json(slice_of("{}\0", 3)));
     ck_assert(!is_json(slice_of("\"a\0b\"", 5)));
 }
