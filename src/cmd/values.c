@@ -283,7 +283,7 @@ static size_t edit_distance(const char *a, const char *b)
 const char *nearest_word(const char *word, const char *const *words, size_t n)
 {
     const char *nearest = NULL;
-    size_t least = strlen(word) / 3 + 1; /* further off is no typing error */
+    size_t least = (strlen(word) + 2) / 4; /* further off is no typing error */
     for (size_t i = 0; i < n; i++) {
         size_t distance = edit_distance(word, words[i]);
         if (distance <= least && (nearest == NULL || distance < least)) {
