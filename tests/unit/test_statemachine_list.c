@@ -182,7 +182,7 @@ END_TEST
 START_TEST(prefixes_bound_both_ends)
 {
     static const char *const keys[] = { "a", "a/", "a/1", "a/2", "a0", "b", "\xff", "\xff\xff",
-                                        "\xff\xff" "z" };
+                                        "\xff\xffz" };
     struct machine m;
     machine_init(&m);
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
@@ -204,11 +204,11 @@ START_TEST(prefixes_bound_both_ends)
     query = (struct list_query){ .prefix = slice_text("a/"), .end = slice_text("z") };
     expect(&m, query, "a/ a/1 a/2", false);
     query = (struct list_query){ .prefix = slice_text("\xff\xff") };
-    expect(&m, query, "\xff\xff \xff\xff" "z", false);
+    expect(&m, query, "\xff\xff \xff\xffz", false);
     query.descending = true;
-    expect(&m, query, "\xff\xff" "z \xff\xff", false);
+    expect(&m, query, "\xff\xffz \xff\xff", false);
     query = (struct list_query){ .prefix = slice_text("\xff"), .descending = true, .limit = 2 };
-    expect(&m, query, "\xff\xff" "z \xff\xff", true);
+    expect(&m, query, "\xff\xffz \xff\xff", true);
     query = (struct list_query){ .prefix = slice_text("c") };
     expect(&m, query, "", false);
     machine_fini(&m);
