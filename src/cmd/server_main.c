@@ -312,16 +312,16 @@ static void free_event(struct event *event)
 static void close_all(struct process *process)
 {
     loop_stop(&process->loop);
+    if (process->log != NULL) /* the stores first: a batch under way points into the node */
+        process->log->ops->close(process->log);
+    if (process->state != NULL)
+        process->state->ops->close(process->state);
     if (process->node != NULL)
         node_free(process->node);
     if (process->server != NULL)
         server_free(process->server);
     if (process->transport != NULL)
         transport_free(process->transport);
-    if (process->log != NULL)
-        process->log->ops->close(process->log);
-    if (process->state != NULL)
-        process->state->ops->close(process->state);
     if (process->disk != NULL)
         memory_disk_free(process->disk);
     if (process->directory != NULL)

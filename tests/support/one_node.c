@@ -108,9 +108,9 @@ struct one_node *one_node_new(void)
 
 void one_node_free(struct one_node *one)
 {
-    node_free(one->node);
     one->log->ops->close(one->log);
     one->state->ops->close(one->state);
+    node_free(one->node);
     memory_disk_free(one->disk);
     free(one);
 }
