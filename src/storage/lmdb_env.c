@@ -5,6 +5,7 @@
 #include <holdfast/panic.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -95,6 +96,27 @@ static enum err must_exist(const char *path, char *message)
     return OK;
 }
 
+/* LMDB 0.9.24 opens its data file twice without O_CLOEXEC, and shows only one of the two
+ * descriptors; the other is found by the file it leads to.  At start few are open. */
+static int close_on_exec(MDB_env *env)
+{
+    enum { SEARCH_MAX = 1024 };
+    int data;
+    struct stat ours, other;
+    int code = mdb_env_get_fd(env, &data);
+    if (code != 0)
+        return code;
+    if (fstat(data, &ours) != 0 || fcntl(data, F_SETFD, FD_CLOEXEC) != 0)
+        return errno;
+    for (int fd = 0; fd < SEARCH_MAX; fd++) {
+        if (fstat(fd, &other) != 0 || other.st_ino != ours.st_ino || other.st_dev != ours.st_dev)
+            continue;
+        if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
+            return errno;
+    }
+    return 0;
+}
+
 static int try_open(const char *path, uint64_t map_bytes, MDB_env **out)
 {
     MDB_env *env;
@@ -108,6 +130,8 @@ static int try_open(const char *path, uint64_t map_bytes, MDB_env **out)
         code = mdb_env_set_maxreaders(env, ENV_READERS_MAX);
     if (code == 0)
         code = mdb_env_open(env, path, MDB_NOTLS, 0640);
+    if (code == 0)
+        code = close_on_exec(env);
     if (code == 0) {
         int dead = 0;
         code = mdb_reader_check(env, &dead); /* places of readers that were killed */

@@ -127,6 +127,15 @@ void storage_step(const char *name)
 
 /* ---- the system calls, as the libraries see them */
 
+static bool refuse(int code)
+{
+    if (code == 0)
+        return false;
+    pthread_mutex_unlock(&mutex);
+    errno = code;
+    return true;
+}
+
 static long result(long value) /* syscall(2) has set errno */
 {
     pthread_mutex_unlock(&mutex);
@@ -137,6 +146,8 @@ ssize_t pwrite(int fd, const void *data, size_t size, off_t offset)
 {
     pthread_mutex_lock(&mutex);
     step("before a pwrite");
+    if (crash_shared != NULL && size >= UNDO_PAGE && refuse(crash_shared->fail_write))
+        return -1;
     remember(fd, offset, size);
     if (size > 512 && due()) { /* torn: some sectors are there, the rest is not */
         (void)!raw_pwrite(fd, data, size / 2 & ~(size_t)511, offset);
@@ -151,6 +162,8 @@ ssize_t writev(int fd, const struct iovec *parts, int n)
 {
     pthread_mutex_lock(&mutex);
     step("before a writev");
+    if (crash_shared != NULL && refuse(crash_shared->fail_write))
+        return -1;
     size_t size = 0;
     for (int i = 0; i < n; i++)
         size += parts[i].iov_len;
@@ -168,6 +181,8 @@ static int flush_file(int fd, long number, const char *before, const char *after
 {
     pthread_mutex_lock(&mutex);
     step(before);
+    if (crash_shared != NULL && refuse(crash_shared->fail_flush))
+        return -1;
     long value = syscall(number, fd);
     if (value == 0)
         forget(fd);
@@ -241,6 +256,13 @@ pid_t crash_start(struct crash_shared *shared, crash_body_fn *body, void *arg)
     crash_shared = shared;
     body(arg);
     _exit(0);
+}
+
+int crash_wait_status(pid_t pid)
+{
+    int status;
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
 bool crash_wait(pid_t pid, const struct crash_shared *shared)

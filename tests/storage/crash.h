@@ -18,6 +18,8 @@ struct crash_shared {
     unsigned die_at;       /* the step, from 1; 0: never */
     bool power_loss;
     uint64_t seed;         /* of what a power loss keeps */
+    int fail_flush;        /* errno that each fdatasync of the child answers; 0: none */
+    int fail_write;        /* errno that each pwrite and writev of a page or more answers */
     atomic_uint steps;     /* passed so far */
     char where[64];        /* the step at which it died */
     atomic_uint flushes;   /* fdatasync and fsync calls, and writes through O_DSYNC */
@@ -41,6 +43,9 @@ void crash_shared_free(struct crash_shared *shared);
 pid_t crash_start(struct crash_shared *shared, crash_body_fn *body, void *arg);
 /* True: it ran to its end. False: it was killed.  Any other end fails the test. */
 bool crash_wait(pid_t pid, const struct crash_shared *shared);
+
+/* Its exit status, or minus the signal that ended it. */
+int crash_wait_status(pid_t pid);
 
 /* For children: anything unexpected ends the process with a status that fails the test. */
 void crash_require(bool condition, const char *what);

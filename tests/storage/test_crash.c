@@ -4,6 +4,9 @@
 #include "harness.h"
 #include "workload.h"
 
+#include <holdfast/panic.h>
+
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -178,12 +181,6 @@ END_TEST
 
 /* ---- flushes */
 
-static void one_commit_each(void *arg)
-{
-    struct workload *work = arg;
-    workload_run(work);
-}
-
 /* RULE: durability: a completion is told after the disk was flushed for it. */
 START_TEST(each_commit_flushes_data_and_meta)
 {
@@ -192,12 +189,12 @@ START_TEST(each_commit_flushes_data_and_meta)
     make_temporary(dir);
     struct crash_shared *shared = crash_shared_new();
     struct workload work = { .dir = dir, .seed = 3, .log_to = 1, .state_to = 1 };
-    ck_assert(crash_wait(crash_start(shared, one_commit_each, &work), shared));
+    ck_assert(crash_wait(crash_start(shared, workload_run, &work), shared));
     for (unsigned i = 0; i < 2; i++) { /* opening alone, then one job of each kind */
         work = (struct workload){ .dir = dir, .seed = 3, .log_from = 1, .log_to = 1 + i,
                                   .state_from = 1, .state_to = 1 + i };
         atomic_store(&shared->flushes, 0);
-        ck_assert(crash_wait(crash_start(shared, one_commit_each, &work), shared));
+        ck_assert(crash_wait(crash_start(shared, workload_run, &work), shared));
         flushes[i] = atomic_load(&shared->flushes);
     }
     /* Two commits, each with one fdatasync and one write of the meta page through O_DSYNC. */
@@ -207,12 +204,59 @@ START_TEST(each_commit_flushes_data_and_meta)
 }
 END_TEST
 
+/* ---- a disk that refuses */
+
+/* Runs the workload in a child whose disk refuses, and returns how it ended; what it had been
+ * told is durable must be there, and after a refusal nothing more may be told. */
+static int refused(struct workload work, unsigned durable_most)
+{
+    char dir[64];
+    unsigned log_at, state_at;
+    make_temporary(dir);
+    work.dir = dir;
+    struct crash_shared *shared = crash_shared_new();
+    int status = crash_wait_status(crash_start(shared, workload_run, &work));
+    ck_assert_uint_le(atomic_load(&shared->durable), durable_most);
+    workload_verify(&work, shared, &log_at, &state_at);
+    crash_shared_free(shared);
+    remove_tree(dir);
+    return status;
+}
+
+/* RULE: durability, 3: after a failed flush the next one would succeed, and lie. */
+START_TEST(a_failed_flush_ends_the_process)
+{
+    struct workload log = { .seed = 4, .log_to = 3, .fail_flush = EIO };
+    ck_assert_int_eq(refused(log, 0), EXIT_STATUS_IO);
+    struct workload state = { .seed = 4, .state_to = 1, .fail_flush = EIO };
+    ck_assert_int_eq(refused(state, 0), EXIT_STATUS_IO);
+}
+END_TEST
+
+START_TEST(a_full_disk_ends_the_process)
+{
+    struct workload work = { .seed = 5, .log_to = 3, .fail_write = ENOSPC };
+    ck_assert_int_eq(refused(work, 0), EXIT_STATUS_IO);
+}
+END_TEST
+
+START_TEST(a_full_map_ends_the_process)
+{
+    struct workload work = { .seed = 6, .log_to = 100000,
+                             .options = { .log_map_bytes = 256 * 1024 } };
+    ck_assert_int_eq(refused(work, 99999), EXIT_STATUS_IO);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("storage crashes");
     TCase *tcase = tcase_create("killed");
     tcase_set_timeout(tcase, 600);
     tcase_add_test(tcase, each_commit_flushes_data_and_meta);
+    tcase_add_test(tcase, a_failed_flush_ends_the_process);
+    tcase_add_test(tcase, a_full_disk_ends_the_process);
+    tcase_add_test(tcase, a_full_map_ends_the_process);
     tcase_add_test(tcase, a_creation_killed_at_any_step_is_absent_or_whole);
     tcase_add_test(tcase, so_is_one_whose_repair_is_killed_too);
     tcase_add_test(tcase, killed_at_any_step_what_was_told_is_there);

@@ -192,11 +192,12 @@ void workload_run(void *arg)
 {
     const struct workload *work = arg;
     struct identity identity = identity_example();
-    struct storage_options options = { .wake = on_wake };
+    struct storage_options options = work->options;
     struct data_directory *dir;
     struct log_store *log;
     struct state_store *state;
     char message[STORAGE_MESSAGE_MAX];
+    options.wake = on_wake;
     wake_fd = eventfd(0, EFD_CLOEXEC);
     atomic_store(&crash_shared->submitted, work->log_from);
     atomic_store(&crash_shared->durable, work->log_from);
@@ -205,6 +206,8 @@ void workload_run(void *arg)
     crash_require(data_directory_open(work->dir, &identity, &dir, message) == OK, message);
     crash_require(log_lmdb_open(dir, &options, &log, message) == OK, message);
     crash_require(state_lmdb_open(dir, &options, &state, message) == OK, message);
+    crash_shared->fail_flush = work->fail_flush;
+    crash_shared->fail_write = work->fail_write;
     do_jobs(work, log, state);
     log->ops->close(log);
     state->ops->close(state);

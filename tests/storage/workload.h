@@ -32,6 +32,8 @@ struct workload {
     uint64_t seed;
     unsigned log_from, log_to;     /* jobs numbered log_from + 1 .. log_to */
     unsigned state_from, state_to; /* flushes, likewise; one after every few jobs */
+    struct storage_options options;
+    int fail_flush, fail_write;    /* as in crash_shared, once the stores are open */
 };
 
 /* The child's: opens the directory and does the jobs, telling crash_shared. */
