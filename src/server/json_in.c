@@ -82,15 +82,15 @@ static bool read_member(const cJSON *node, enum json_type type, const char *wher
         value->count = (uint64_t)node->valuedouble;
         return true;
     case JSON_ARRAY:
-        if (!cJSON_IsArray(node))
-            return problem_set(problem, ERR_BAD_REQUEST, "",
-                               "%smember \"%s\" is %s; it must be an array, as in [...]", where,
-                               node->string, type_of(node));
-        value->first = node->child;
-        return true;
+        break;
     }
-    ASSERT(!"a type that exists");
-    return false;
+    ASSERT(type == JSON_ARRAY);
+    if (!cJSON_IsArray(node))
+        return problem_set(problem, ERR_BAD_REQUEST, "",
+                           "%smember \"%s\" is %s; it must be an array, as in [...]", where,
+                           node->string, type_of(node));
+    value->first = node->child;
+    return true;
 }
 
 static void name_all(const struct json_member_spec *specs, size_t n, char *out, size_t size)
