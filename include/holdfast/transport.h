@@ -23,7 +23,8 @@ struct network;
 
 struct network_ops {
     /* Queues one encoded frame (takes the reference).  A full queue drops its oldest frame.
-     * `answer`: it answers something from that peer and may ride in an open response. */
+     * `answer`: it answers something from that peer and may ride in an open response; `lane` is
+     * then the one on which that something came, so that it releases the right one. */
     void (*send)(struct network *, raft_id to, enum lane, bool answer, struct blob *frame);
     /* Who can be reached.  `address` (host:port) is copied.  A known id gets the new address. */
     void (*set_peer)(struct network *, raft_id id, const char *address);
@@ -84,6 +85,8 @@ MUST_CHECK enum err transport_new(struct event_base *base, const struct transpor
 struct network *transport_network(struct transport *transport);
 /* From here on bodies are accepted and delivered, and what is queued leaves. */
 void transport_start(struct transport *transport, const struct network_events *events);
+/* The port listened on: the kernel's choice if port 0 was asked for. */
+uint16_t transport_port(const struct transport *transport);
 void transport_stats(const struct transport *transport, struct network_stats *out);
 void transport_free(struct transport *transport);
 

@@ -69,6 +69,7 @@ struct http_server {
     unsigned n_sockets;
     uint16_t port;
     bool stopping;
+    bool held;                       /* not to accept yet */
     bool paused;                     /* accepting is, at the cap or for want of descriptors */
 
     struct connection_list connections, fresh, leaving;
@@ -118,6 +119,9 @@ void connection_watch_size(struct connection *connection, uint64_t body_size);
 
 void server_pause(struct http_server *server);
 void server_resume(struct http_server *server); /* if there is room again */
+/* Who connects waits in the kernel's queue until it is let go. */
+void server_hold(struct http_server *server);
+void server_unhold(struct http_server *server);
 
 /* ---- sweep.c */
 
@@ -132,6 +136,7 @@ struct http_request *request_new(struct connection *connection, struct evhttp_re
                                  struct refusal *refusal);
 /* The one copy of a body, for those who keep it. */
 struct blob *request_body_blob(const struct http_request *request);
+struct blob *evbuffer_blob(struct evbuffer *bytes);
 
 /* ---- reply.c */
 
@@ -146,6 +151,9 @@ struct reply {
 /* Appends status line and headers, and `body` if it is to be sent and not empty. */
 void reply_write(struct evbuffer *out, const char *date, const struct reply *reply,
                  struct slice body);
+/* http_reply with a body that is moved out of an evbuffer, which it frees. */
+void reply_buffer(struct http_request *request, int status, const char *content_type,
+                  struct evbuffer *body);
 /* To a request that the handler never saw: before evhttp knows of it, and after. */
 void reply_refusal(struct connection *connection, const struct refusal *refusal);
 void reply_refused_request(struct http_request *request, const struct refusal *refusal);

@@ -167,16 +167,14 @@ static bool answer_nobody(struct http_request *request)
     return true;
 }
 
-/* `copied` goes with the head; `lent`, if not NULL, behind it without a copy. */
+/* A small body goes with the head in `copied`, a large one behind it in `moved`. */
 static void answer(struct http_request *request, struct reply *reply, struct slice copied,
-                   struct blob *lent)
+                   struct evbuffer *moved)
 {
     ASSERT(request->state == REQUEST_PENDING);
     request->state = REQUEST_ANSWERED;
-    if (answer_nobody(request)) {
-        blob_unref(lent);
+    if (answer_nobody(request))
         return;
-    }
     struct connection *connection = request->connection;
     struct evhttp_request *ev = request->ev;
     struct evbuffer *out = bufferevent_get_output(connection->bev);
@@ -186,12 +184,8 @@ static void answer(struct http_request *request, struct reply *reply, struct sli
     reply->close = connection->head.close || connection->server->stopping;
     reply->keep_alive10 = connection->head.http10;
     reply_write(out, connection->server->date, reply, body ? copied : slice_of(NULL, 0));
-    if (lent != NULL && body && lent->size > 0) {
-        if (evbuffer_add_reference(out, lent->data, lent->size, unref_blob, lent) != 0)
-            panic(EXIT_STATUS_IO, "out of memory");
-    } else {
-        blob_unref(lent);
-    }
+    if (moved != NULL && body && evbuffer_add_buffer(out, moved) != 0)
+        panic(EXIT_STATUS_IO, "out of memory");
     connection->server->stats.bytes_out += evbuffer_get_length(out) - before;
     connection->request = NULL;
     connection->unwritten = SIZE_MAX;
@@ -215,15 +209,35 @@ void http_reply(struct http_request *request, int status, const char *content_ty
     answer(request, &reply, body, NULL);
 }
 
+static void reply_moved(struct http_request *request, struct reply *reply, struct evbuffer *body)
+{
+    reply->body_size = evbuffer_get_length(body);
+    answer(request, reply, slice_of(NULL, 0), body);
+    evbuffer_free(body);
+}
+
 void http_reply_blob(struct http_request *request, int status, const char *content_type,
                      const struct http_header *headers, size_t n_headers, struct blob *body)
 {
     struct reply reply = { .status = status,
                            .content_type = content_type,
                            .headers = headers,
-                           .n_headers = n_headers,
-                           .body_size = body->size };
-    answer(request, &reply, slice_of(NULL, 0), body);
+                           .n_headers = n_headers };
+    struct evbuffer *moved = evbuffer_new();
+    if (moved == NULL ||
+        (body->size > 0 &&
+         evbuffer_add_reference(moved, body->data, body->size, unref_blob, body) != 0))
+        panic(EXIT_STATUS_IO, "out of memory");
+    if (body->size == 0)
+        blob_unref(body);
+    reply_moved(request, &reply, moved);
+}
+
+void reply_buffer(struct http_request *request, int status, const char *content_type,
+                  struct evbuffer *body)
+{
+    struct reply reply = { .status = status, .content_type = content_type };
+    reply_moved(request, &reply, body);
 }
 
 static size_t error_body(const struct http_server *server, const struct refusal *refusal,

@@ -78,13 +78,17 @@ struct slice http_request_body(struct http_request *request)
     return slice_of(size > 0 ? evbuffer_pullup(body, -1) : NULL, size);
 }
 
-struct blob *request_body_blob(const struct http_request *request)
+struct blob *evbuffer_blob(struct evbuffer *bytes)
 {
-    struct evbuffer *body = evhttp_request_get_input_buffer(request->ev);
-    struct blob *blob = blob_new(evbuffer_get_length(body));
-    if (evbuffer_copyout(body, blob->data, blob->size) != (ev_ssize_t)blob->size)
+    struct blob *blob = blob_new(evbuffer_get_length(bytes));
+    if (evbuffer_copyout(bytes, blob->data, blob->size) != (ev_ssize_t)blob->size)
         panic(EXIT_STATUS_BUG, "an evbuffer holds less than it says");
     return blob;
+}
+
+struct blob *request_body_blob(const struct http_request *request)
+{
+    return evbuffer_blob(evhttp_request_get_input_buffer(request->ev));
 }
 
 const char *http_request_header(const struct http_request *request, const char *name)

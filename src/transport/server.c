@@ -24,19 +24,36 @@ static void on_libevent_log(int severity, const char *message)
 
 /* ---- accepting */
 
-void server_pause(struct http_server *server)
+static void disable(struct http_server *server)
 {
-    if (server->paused || server->stopping)
-        return;
     server->paused = true;
-    server->stats.connections_refused++;
     for (unsigned i = 0; i < server->n_sockets; i++)
         evconnlistener_disable(evhttp_bound_socket_get_listener(server->sockets[i]));
 }
 
+void server_pause(struct http_server *server)
+{
+    if (server->paused || server->stopping)
+        return;
+    server->stats.connections_refused++;
+    disable(server);
+}
+
+void server_hold(struct http_server *server)
+{
+    server->held = true;
+    disable(server);
+}
+
+void server_unhold(struct http_server *server)
+{
+    server->held = false;
+    server_resume(server);
+}
+
 void server_resume(struct http_server *server)
 {
-    if (!server->paused || server->stopping ||
+    if (!server->paused || server->stopping || server->held ||
         server->stats.connections_open >= server->config.connections_max)
         return;
     server->paused = false;
