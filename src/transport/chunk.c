@@ -45,7 +45,7 @@ static bool take_size_byte(struct chunk_scanner *scanner, unsigned char c, size_
 }
 
 static bool expect_byte(struct chunk_scanner *scanner, unsigned char c, unsigned char wanted,
-                        int next, struct refusal *refusal)
+                        enum chunk_state next, struct refusal *refusal)
 {
     if (c != wanted)
         return bad(refusal, scanner->state >= CHUNK_LAST_CR

@@ -41,21 +41,23 @@ enum scan head_scan(const unsigned char *data, size_t size, size_t seen, size_t 
 bool head_parse(const unsigned char *data, size_t size, size_t body_max, struct head *head,
                 struct refusal *refusal);
 
+enum chunk_state {
+    CHUNK_SIZE,       /* within the digits of a size */
+    CHUNK_SIZE_LF,
+    CHUNK_DATA,
+    CHUNK_DATA_CR,
+    CHUNK_DATA_LF,
+    CHUNK_LAST_CR,    /* the empty line after the last chunk */
+    CHUNK_LAST_LF,
+    CHUNK_END,
+};
+
 /* The framing of a chunked body, byte by byte; no extensions, no trailers. */
 struct chunk_scanner {
-    enum {
-        CHUNK_SIZE,       /* within the digits of a size */
-        CHUNK_SIZE_LF,
-        CHUNK_DATA,
-        CHUNK_DATA_CR,
-        CHUNK_DATA_LF,
-        CHUNK_LAST_CR,    /* the empty line after the last chunk */
-        CHUNK_LAST_LF,
-        CHUNK_END,
-    } state;
+    enum chunk_state state;
     unsigned digits;
-    uint64_t left;        /* of this chunk */
-    uint64_t total;       /* data of all chunks announced so far */
+    uint64_t left;  /* of this chunk */
+    uint64_t total; /* data of all chunks announced so far */
 };
 
 /* Takes data[0..size), at most to the end of the body; *used tells how much. */
