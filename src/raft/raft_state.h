@@ -137,6 +137,7 @@ void read_fail_all(struct raft *r);
 enum raft_status on_transfer(struct raft *r, raft_id to);
 void transfer_advance(struct raft *r);
 void transfer_give_up(struct raft *r);
+void transfer_end(struct raft *r); /* it came to its end, or never will */
 void on_timeout_now(struct raft *r, const struct raft_msg *msg);
 
 #endif

@@ -58,7 +58,7 @@ void become_follower(struct raft *r, raft_term term, raft_id leader)
     set_role(r, RAFT_FOLLOWER, leader);
     if (led) {
         read_fail_all(r);
-        transfer_give_up(r);
+        transfer_end(r);
         election_timer_reset(r); /* a leader has none */
     }
 }

@@ -50,9 +50,12 @@ enum raft_status on_transfer(struct raft *r, raft_id to)
  * aborts the transfer and resumes accepting client requests." */
 void transfer_give_up(struct raft *r)
 {
-    if (r->transfer_to == 0)
-        return;
     raft_emit(r, RAFT_TRACE_TRANSFER, r->transfer_to, 3, 0, 0);
+    transfer_end(r);
+}
+
+void transfer_end(struct raft *r)
+{
     r->transfer_to = 0;
     r->transfer_sent = false;
 }

@@ -477,8 +477,11 @@ void cluster_restart(struct cluster *c, uint32_t node, raft_index applied)
         if (i == 1 || n->log.at[i].head.term != n->log.at[i - 1].head.term)
             runs[n_runs++] = (struct raft_run){ i, n->log.at[i].head.term };
     }
-    if (applied > n->log.last)
-        applied = n->log.last;
+    /* A driver counts as applied and durable only what its log holds durably: a commit index that
+     * had come before the disk was done says nothing about what the disk holds. */
+    while (applied > 0 && (applied > n->log.last || applied > c->committed ||
+                           n->log.at[applied].chain != c->committed_at[applied].chain))
+        applied--;
     struct raft_boot boot = { .term = n->disk_term, .vote = n->disk_vote,
                               .last_index = n->log.last, .commit = applied,
                               .members = c->members, .runs = runs, .n_runs = n_runs };
@@ -491,6 +494,20 @@ void cluster_restart(struct cluster *c, uint32_t node, raft_index applied)
     n->update.deadline = c->now;
     n->up = true;
     n->config.seed++; /* a new life draws other timeouts */
+}
+
+void cluster_set_disk(struct cluster *c, uint32_t node, raft_term term, raft_id vote,
+                      const raft_term *terms, uint32_t n)
+{
+    struct cluster_node *target = c->node[node];
+    target->disk.last = 0;
+    target->disk_term = term;
+    target->disk_vote = vote;
+    for (uint32_t i = 0; i < n; i++) {
+        /* the same entry at the same index and term, on whichever node */
+        struct cluster_entry entry = { .head = { terms[i], RAFT_DATA }, .value = 1000 + i };
+        log_put(c, &target->disk, i + 1, &entry, 1);
+    }
 }
 
 struct cluster *cluster_new(uint32_t voters, uint32_t learners, const struct raft_config *config)

@@ -125,8 +125,12 @@ void cluster_drop(struct cluster *c, uint32_t i);
 
 /* Loses the writes after the first `kept`, and all that was held back. */
 void cluster_crash(struct cluster *c, uint32_t node, uint32_t kept);
-/* `applied`: commit index that survived; at most what disk and ghost hold. */
+/* `applied`: commit index that survived; lowered to what the disk holds. */
 void cluster_restart(struct cluster *c, uint32_t node, raft_index applied);
+
+/* Gives a node that is down this log (n terms), term and vote, as if from an earlier life. */
+void cluster_set_disk(struct cluster *c, uint32_t node, raft_term term, raft_id vote,
+                      const raft_term *terms, uint32_t n);
 
 uint32_t cluster_place(const struct cluster *c, raft_id id);
 /* A node that is leader of the highest term that has one among those up, or n. */
