@@ -24,6 +24,8 @@ struct demo {
     bool dir_is_ours; /* made by this run under TMPDIR: removed at the end, if all went well */
     unsigned n_nodes;
     struct demo_node nodes[DEMO_NODES_MAX];
+    int held[2 * DEMO_NODES_MAX]; /* sockets that keep ports for nodes that are down */
+    unsigned n_held;
     struct holdfast *db;
 };
 

@@ -86,21 +86,18 @@ static bool usual_ports_are_free(const struct demo *demo)
     return true;
 }
 
-/* Holds all of them until the last is found, so that none is found twice. */
+/* The kernel gives a port to nobody else while a socket is bound to it, listening or not; a node
+ * that is down for a while must find its own port again. */
 static bool find_ports(struct demo *demo)
 {
-    int held[2 * DEMO_NODES_MAX];
-    unsigned n = 0;
-    bool fine = true;
-    for (; fine && n < 2 * demo->n_nodes; n++) {
-        struct demo_node *node = &demo->nodes[n / 2];
-        held[n] = bind_port(AF_INET, 0, n % 2 == 0 ? &node->http_port : &node->raft_port);
-        fine = held[n] >= 0;
+    while (demo->n_held < 2 * demo->n_nodes) {
+        struct demo_node *node = &demo->nodes[demo->n_held / 2];
+        int fd = bind_port(AF_INET, 0, demo->n_held % 2 == 0 ? &node->http_port : &node->raft_port);
+        if (fd < 0)
+            return complain("no free port on", "127.0.0.1");
+        demo->held[demo->n_held++] = fd;
     }
-    for (unsigned i = 0; i < n; i++)
-        if (held[i] >= 0)
-            close(held[i]);
-    return fine || complain("no free port on", "127.0.0.1");
+    return true;
 }
 
 /* A node's raft address is its identity, so a directory keeps its ports from run to run. */
@@ -357,6 +354,8 @@ void demo_close(struct demo *demo, bool fine)
 {
     stop_all(demo);
     holdfast_close(demo->db);
+    while (demo->n_held > 0)
+        close(demo->held[--demo->n_held]);
     if (demo->dir[0] == '\0')
         return;
     if (!demo->dir_is_ours || !fine)
