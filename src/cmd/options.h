@@ -31,7 +31,7 @@ struct options {
     uint64_t timeout_ms, timeout_max_ms; /* of a client's request */
     uint64_t stop_timeout_ms;
     uint64_t connections_max;
-    uint64_t log_map_bytes, state_map_bytes;
+    uint64_t log_map_bytes, state_map_bytes; /* 0: storage's default */
     size_t log_level;  /* enum log_level */
     size_t log_format; /* enum log_format */
 };

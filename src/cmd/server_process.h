@@ -28,7 +28,7 @@ struct process {
 
     /* what server_watch.c tells people */
     struct event *watch_timer;
-    raft_id leader;
+    raft_id leader;                   /* the last one told of */
     uint64_t heard_ms[MEMBERS_MAX];   /* by place in config.members; 0: never */
     uint64_t waiting_since_ms, waiting_logged_ms;
 };

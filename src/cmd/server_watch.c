@@ -54,16 +54,20 @@ struct network_events server_watch_events(struct process *process)
                                     .on_refused = on_refused, .arg = process };
 }
 
-static void tell_leader(const struct process *process, const struct node_status *status)
+/* False: the leader has not announced its name yet. */
+static bool tell_leader(const struct process *process, const struct node_status *status)
 {
     struct node_member members[MEMBERS_MAX];
     uint32_t n = node_members(process->node, members);
-    for (uint32_t i = 0; i < n; i++)
-        if (members[i].id == status->leader)
-            log_info(status->leader == status->id ? "this node leads" : "there is a leader",
-                     "leader=%s http=%s raft=%s term=%" PRIu64,
-                     members[i].name[0] != '\0' ? members[i].name : "(new)", status->leader_http,
-                     members[i].raft_addr, status->term);
+    for (uint32_t i = 0; i < n; i++) {
+        if (members[i].id != status->leader || members[i].name[0] == '\0')
+            continue;
+        log_info(status->leader == status->id ? "this node leads" : "there is a leader",
+                 "leader=%s http=%s raft=%s term=%" PRIu64, members[i].name, status->leader_http,
+                 members[i].raft_addr, status->term);
+        return true;
+    }
+    return false;
 }
 
 static void tell_waiting(struct process *process, uint64_t now)
@@ -97,9 +101,8 @@ static void look(int fd, short what, void *arg)
     } else {
         tell_waiting(process, now);
     }
-    if (status.leader != process->leader && status.leader != 0)
-        tell_leader(process, &status);
-    process->leader = status.leader;
+    if (status.leader != process->leader && (status.leader == 0 || tell_leader(process, &status)))
+        process->leader = status.leader;
 }
 
 void server_watch_start(struct process *process)

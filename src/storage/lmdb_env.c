@@ -10,7 +10,8 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-/* Address space, not memory and not disk.  Sanitizers and `ulimit -v` may give less. */
+/* Address space, not memory and not disk.  Sanitizers and `ulimit -v` may give less (ENOMEM), and
+ * so does valgrind (EINVAL). */
 static const uint64_t map_default = (uint64_t)64 << 30;
 static const uint64_t map_least = (uint64_t)64 << 20;
 
@@ -156,7 +157,7 @@ enum err lmdb_env_open(const char *path, uint64_t map_bytes, bool create, MDB_en
     }
     uint64_t want = map_bytes > 0 ? map_bytes : map_default;
     int code = try_open(path, want, out);
-    while (code == ENOMEM && map_bytes == 0 && want / 2 >= map_least) {
+    while ((code == ENOMEM || code == EINVAL) && map_bytes == 0 && want / 2 >= map_least) {
         want /= 2;
         code = try_open(path, want, out);
     }

@@ -121,6 +121,7 @@ class Node:
         self.data = os.path.join(cluster.directory, "data", name)
         self.log_path = os.path.join(cluster.directory, name + ".log")
         self.process = None
+        self.ended_by_us = False
 
     # ---- the process
 
@@ -134,6 +135,7 @@ class Node:
         return self.launch([PROGRAM, "server"] + self.flags() + list(self.cluster.extra) + list(extra))
 
     def launch(self, command):
+        self.ended_by_us = False
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.cluster.wrapper + command, stdout=log, stderr=log,
                                             stdin=subprocess.DEVNULL)
@@ -144,11 +146,13 @@ class Node:
 
     def kill(self):
         """kill -9"""
+        self.ended_by_us = True
         self.process.kill()
         self.process.wait()
 
     def stop(self, seconds=20):
         """An orderly stop; returns the exit status."""
+        self.ended_by_us = True
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(seconds * PATIENCE)
 
@@ -248,6 +252,9 @@ class Cluster:
     def wait_ready(self, seconds=20.0):
         """All running nodes know the same leader, and it takes writes; returns it."""
         def ready():
+            for node in self.nodes:
+                if node.process and not node.running() and not node.ended_by_us:
+                    raise AssertionError(f"{node.name} ended with status {node.process.poll()}")
             leader = self.leader()
             if leader is None:
                 return None
