@@ -4,6 +4,7 @@
 
 #include "base64.h"
 #include "json_check.h"
+#include "plain.h"
 
 #include <holdfast/panic.h>
 
@@ -171,15 +172,17 @@ static bool read_simple_value(struct slice body, struct slice *value)
     if (at == body.size || bytes[at] != '"')
         return false;
     size_t first = ++at;
+    at += plain_prefix(bytes + at, body.size - at);
+    size_t ascii = at; /* up to here there is no UTF-8 to be checked */
     while (at < body.size && bytes[at] >= 0x20 && bytes[at] != '"' && bytes[at] != '\\')
         at++;
     if (at == body.size || bytes[at] != '"')
         return false;
+    if (u8_check(bytes + ascii, at - ascii) != NULL)
+        return false;
     *value = slice_of(bytes + first, at - first);
     at = skip_space(body, at + 1);
-    if (at == body.size || bytes[at] != '}' || skip_space(body, at + 1) != body.size)
-        return false;
-    return u8_check(value->data, value->size) == NULL;
+    return at < body.size && bytes[at] == '}' && skip_space(body, at + 1) == body.size;
 }
 
 bool json_read_value_slowly(struct slice body, struct cJSON **tree, struct slice *value,

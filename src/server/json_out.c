@@ -3,6 +3,7 @@
 #include "json_out.h"
 
 #include "base64.h"
+#include "plain.h"
 
 #include <holdfast/panic.h>
 
@@ -120,6 +121,9 @@ void json_string(struct json_out *out, struct slice text)
     reserve(out, text.size + 2);
     append_char(out, '"');
     for (size_t i = 0; i < text.size; i++) {
+        i += plain_prefix(from + i, text.size - i);
+        if (i == text.size)
+            break;
         if (from[i] >= 0x20 && from[i] != '"' && from[i] != '\\')
             continue;
         append(out, from + plain, i - plain);
@@ -197,8 +201,12 @@ void json_member_id(struct json_out *out, const char *name, uint64_t id)
 
 bool json_is_text(struct slice bytes)
 {
-    return bytes.size == 0 ||
-           (memchr(bytes.data, 0, bytes.size) == NULL && u8_check(bytes.data, bytes.size) == NULL);
+    if (bytes.size == 0)
+        return true;
+    const unsigned char *from = bytes.data;
+    size_t plain = plain_prefix(from, bytes.size), rest = bytes.size - plain;
+    return rest == 0 ||
+           (memchr(from + plain, 0, rest) == NULL && u8_check(from + plain, rest) == NULL);
 }
 
 void json_member_bytes(struct json_out *out, const char *name, struct slice bytes)

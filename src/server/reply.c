@@ -42,7 +42,6 @@ static const char *digits_of(uint64_t number, char out[21])
     return out + at;
 }
 
-
 static void add(struct reply_headers *h, const char *name, const char *value)
 {
     ASSERT(h->n < sizeof h->at / sizeof h->at[0]);
@@ -78,7 +77,12 @@ static void add_own(const struct call *call, int status, struct reply_headers *h
         }
     }
     if (call->etag > 0) {
-        snprintf(h->etag, sizeof h->etag, "\"%llu\"", (unsigned long long)call->etag);
+        char digits[21];
+        const char *begin = digits_of(call->etag, digits);
+        size_t size = strlen(begin);
+        h->etag[0] = '"';
+        memcpy(h->etag + 1, begin, size);
+        memcpy(h->etag + 1 + size, "\"", 2);
         add(h, "ETag", h->etag);
     }
     if (call->nosniff)

@@ -4,6 +4,7 @@
 #include "src/server/json_check.h"
 #include "src/server/json_in.h"
 #include "src/server/json_out.h"
+#include "src/server/plain.h"
 
 #include <check.h>
 #include <stdint.h>
@@ -96,6 +97,23 @@ START_TEST(what_is_no_text_comes_in_base64)
 }
 END_TEST
 
+START_TEST(the_plain_prefix_ends_at_the_first_odd_byte)
+{
+    unsigned char bytes[40];
+    for (size_t at = 0; at < 32; at++) {
+        for (unsigned c = 0; c < 256; c++) {
+            memset(bytes, at % 2 ? 'x' : 0x7f, sizeof bytes);
+            bytes[at] = (unsigned char)c;
+            size_t expected = plain_byte((unsigned char)c) ? 33 : at;
+            ck_assert_uint_eq(plain_prefix(bytes, 33), expected);
+            ck_assert_uint_eq(plain_prefix(bytes, at), at);
+        }
+    }
+    for (unsigned c = 0; c < 256; c++)
+        ck_assert(plain_byte((unsigned char)c) == (c >= 32 && c < 128 && c != 34 && c != 92));
+}
+END_TEST
+
 START_TEST(large_output_grows)
 {
     struct json_out out;
@@ -128,23 +146,9 @@ START_TEST(base64_comes_back_and_has_one_form)
             ck_assert(slice_equal(slice_of(bytes, n), slice_of(back, size)));
         }
     }
-    static const char *const wrong[] = { "=",
-                                         "A",
-                                         "A=",
-                                         "A===",
-                                         "====",
-                                         "AA=",
-                                         "AAA",
-                                         "AA",
-                                         "AB==",
-                                         "AAB=",
-                                         "AA==AAAA",
-                                         "AA =",
-                                         "AA\n=",
-                                         "A-A=",
-                                         "A_A=",
-                                         "AA==\n",
-                                         "\303\244AA" };
+    static const char *const wrong[] = { "=",     "A",    "A=",   "A===",   "====",      "AA=",
+                                         "AAA",   "AA",   "AB==", "AAB=",   "AA==AAAA",  "AA =",
+                                         "AA\n=", "A-A=", "A_A=", "AA==\n", "\303\244AA" };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         ck_assert_msg(!base64_decode(BASE64_STANDARD, slice_text(wrong[i]), back, &size), "%s",
                       wrong[i]);
@@ -443,6 +447,7 @@ int main(void)
     tcase_add_test(tcase, numbers_keep_all_64_bits);
     tcase_add_test(tcase, strings_are_escaped);
     tcase_add_test(tcase, what_is_no_text_comes_in_base64);
+    tcase_add_test(tcase, the_plain_prefix_ends_at_the_first_odd_byte);
     tcase_add_test(tcase, large_output_grows);
     tcase_add_test(tcase, base64_comes_back_and_has_one_form);
     tcase_add_test(tcase, json_is_what_rfc_8259_says);
