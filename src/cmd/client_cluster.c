@@ -43,8 +43,7 @@ struct census {
     struct table table;
     char ids[HOLDFAST_NODES_MAX][32]; /* of those that answered */
     size_t n_ids;
-    unsigned answered, silent;
-    enum command_status status; /* of the last that did not answer */
+    unsigned answered;
 };
 
 /* A node may have two names: localhost and 127.0.0.1. */
@@ -81,8 +80,6 @@ static void ask_node(struct session *session, const struct client_flags *flags, 
         row[1] = strstr(url, "://") + 3;
         row[2] = "unreachable";
         table_add(&census->table, row);
-        census->silent++;
-        census->status = client_status_of(result);
         if (flags->json)
             fprintf(stderr, "holdfast: %s\n", result->message);
     } else if (!seen(census, result->status->id)) {

@@ -80,7 +80,7 @@ int client_fail(struct session *session, const struct client_flags *flags,
     fflush(stdout);
     fprintf(stderr, "holdfast: %s%s%s\n", result->message, hint[0] == '\0' ? "" : "; ", hint);
     holdfast_result_free(result);
-    return status;
+    return (int)status;
 }
 
 void client_note(struct session *session, const struct holdfast_result *result)

@@ -41,7 +41,7 @@ struct event *loop_event_new(struct loop *loop, int fd, short what, enum loop_pr
                              void (*callback)(int fd, short what, void *arg), void *arg)
 {
     struct event *event = event_new(loop->base, fd, what, callback, arg);
-    if (event == NULL || event_priority_set(event, priority) != 0)
+    if (event == NULL || event_priority_set(event, (int)priority) != 0)
         panic(EXIT_STATUS_IO, "out of memory for an event");
     return event;
 }

@@ -105,6 +105,18 @@ static int wait_for_end(void)
     return WEXITSTATUS(status);
 }
 
+/* End of input.  What is typed between the prompt and raw mode is taken by the terminal itself, so
+ * it is typed until it had its effect. */
+static void type_end(void)
+{
+    for (int i = 0; i < 100; i++) {
+        struct pollfd ended = { .fd = terminal };
+        if (write(terminal, "\004", 1) != 1 || (poll(&ended, 1, 100) == 1 && ended.revents & POLLHUP))
+            return;
+    }
+    ck_abort_msg("the shell does not end at the end of input");
+}
+
 static void answer_greeting(void)
 {
     fake_answer(fake, 200, NULL, "{\"state\":\"follower\",\"version\":\"0.1.0\"}");
@@ -140,7 +152,7 @@ START_TEST(lines_are_kept_for_the_user_alone)
     type("nonsense one\n");
     expect("there is no command \"nonsense\"");
     expect("> ");
-    type("\004"); /* end of input */
+    type_end();
     ck_assert_int_eq(wait_for_end(), 0);
     close(terminal);
     ck_assert_int_eq(stat(history, &stat_of), 0);
