@@ -18,7 +18,7 @@
 enum {
     PEER_CONNECT_TIMEOUT_MS = 500,
     PEER_EXCHANGE_TIMEOUT_MS = 5000, /* a full bulk body on a slow line */
-    PEER_PARK_MS = 1000,
+    PEER_PARK_MS = 20, /* what waits behind an exchange that gets no answer waits so long */
     STOP_LOOK_MS = 10,
     IDLE_LOOKS = 3,      /* at the first, the last answers may still be on their way out */
     STOP_GRACE_MS = 500, /* beyond the node's own time: to send the last answers */
