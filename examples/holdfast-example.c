@@ -54,7 +54,9 @@ static int move_and_look(struct holdfast *db)
 {
     /* All or nothing; the get sees the set before it. */
     const struct holdfast_op ops[] = {
-        { .type = HOLDFAST_OP_SET, .key = holdfast_text("example/b"), .value = holdfast_text("moved") },
+        { .type = HOLDFAST_OP_SET,
+          .key = holdfast_text("example/b"),
+          .value = holdfast_text("moved") },
         { .type = HOLDFAST_OP_DELETE, .key = holdfast_text("example/a") },
         { .type = HOLDFAST_OP_GET, .key = holdfast_text("example/b") },
     };

@@ -4,7 +4,8 @@
  *     struct holdfast *db;
  *     if (holdfast_open("http://localhost:8001,8002,8003", NULL, &db, why) != HOLDFAST_OK)
  *         errx(1, "%s", why);
- *     struct holdfast_result *r = holdfast_put(db, holdfast_text("hello"), holdfast_text("world"), NULL);
+ *     struct holdfast_result *r =
+ *         holdfast_put(db, holdfast_text("hello"), holdfast_text("world"), NULL);
  *     if (r->error != HOLDFAST_OK)
  *         warnx("%s", r->message);
  *     holdfast_result_free(r);
@@ -117,12 +118,15 @@ struct holdfast;
  * built against an older header work with a newer library. */
 struct holdfast_options {
     size_t size;
-    uint32_t timeout_ms;   /* of a call; 0: 5,000 */
-    size_t answer_max;     /* bytes of one answer; 0: 32 MiB */
-    bool only_endpoints;   /* speak to no node but the endpoints (tunnels, port forwarding) */
+    uint32_t timeout_ms;    /* of a call; 0: 5,000 */
+    size_t answer_max;      /* bytes of one answer; 0: 32 MiB */
+    bool only_endpoints;    /* speak to no node but the endpoints (tunnels, port forwarding) */
     const char *user_agent; /* put before the library's own; NULL: nothing */
 };
-#define HOLDFAST_OPTIONS_INIT { sizeof(struct holdfast_options), 0, 0, false, NULL }
+#define HOLDFAST_OPTIONS_INIT                                                                      \
+    {                                                                                              \
+        sizeof(struct holdfast_options), 0, 0, false, NULL                                         \
+    }
 
 /* `endpoints` lists nodes, separated by commas or spaces: "http://db1:8001,http://db2:8001".
  * Scheme (http, https), host and port may be left out; they are then those of the entry before,
@@ -155,7 +159,10 @@ struct holdfast_call {
     /* Ask this node alone (a base URL), whoever leads, and once; NULL: the library chooses. */
     const char *node;
 };
-#define HOLDFAST_CALL_INIT { sizeof(struct holdfast_call), 0, HOLDFAST_LINEARIZABLE, 0, 0, false, 0, NULL }
+#define HOLDFAST_CALL_INIT                                                                         \
+    {                                                                                              \
+        sizeof(struct holdfast_call), 0, HOLDFAST_LINEARIZABLE, 0, 0, false, 0, NULL               \
+    }
 
 /* ---- results */
 
@@ -219,16 +226,16 @@ struct holdfast_result {
     uint64_t revision;
     const struct holdfast_kv *kvs; /* get: one; list: n_kvs */
     size_t n_kvs;
-    bool created;       /* put: the key is new */
-    uint64_t deleted;   /* delete, delete by prefix: keys removed */
-    uint64_t count;     /* list: keys in this page, with count_only in the whole range */
-    bool more;          /* list: there is another page; ask with this cursor */
+    bool created;     /* put: the key is new */
+    uint64_t deleted; /* delete, delete by prefix: keys removed */
+    uint64_t count;   /* list: keys in this page, with count_only in the whole range */
+    bool more;        /* list: there is another page; ask with this cursor */
     const char *cursor;
     const struct holdfast_op_result *ops; /* batch: one for each operation */
     size_t n_ops;
     size_t failed_op; /* batch: the operation whose condition failed; SIZE_MAX: none */
 
-    const struct holdfast_status *status; /* holdfast_status; else NULL */
+    const struct holdfast_status *status;  /* holdfast_status; else NULL */
     const struct holdfast_member *members; /* holdfast_info */
     size_t n_members;
 
@@ -265,7 +272,11 @@ struct holdfast_range {
     bool count_only;
     bool descending;
 };
-#define HOLDFAST_RANGE_INIT { sizeof(struct holdfast_range), { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, NULL, 0, false, false, false }
+#define HOLDFAST_RANGE_INIT                                                                        \
+    {                                                                                              \
+        sizeof(struct holdfast_range), { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, NULL, 0, false,      \
+            false, false                                                                           \
+    }
 
 /* One page; a page may hold fewer keys than `limit` though there are more: look at `more`. */
 struct holdfast_result *holdfast_list(struct holdfast *db, const struct holdfast_range *range,

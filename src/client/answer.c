@@ -30,7 +30,8 @@ static const cJSON *member(const cJSON *json, const char *name)
 static bool read_number(const cJSON *json, const char *name, uint64_t *out)
 {
     const cJSON *item = member(json, name);
-    if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0) || item->valuedouble > 9007199254740992.0)
+    if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0) ||
+        item->valuedouble > 9007199254740992.0)
         return false;
     *out = (uint64_t)item->valuedouble;
     return true;
@@ -321,14 +322,22 @@ static bool fill_info(struct result *result, const cJSON *json)
 static bool fill(struct result *result, enum answer_kind kind, const cJSON *json)
 {
     switch (kind) {
-    case ANSWER_GET: return fill_get(result, json);
-    case ANSWER_PUT: return fill_put(result, json);
-    case ANSWER_DELETE: return fill_delete(result, json);
-    case ANSWER_LIST: return fill_list(result, json);
-    case ANSWER_BATCH: return fill_batch(result, json);
-    case ANSWER_STATUS: return fill_status(result, json);
-    case ANSWER_INFO: return fill_info(result, json);
-    case ANSWER_DOCUMENT: break;
+    case ANSWER_GET:
+        return fill_get(result, json);
+    case ANSWER_PUT:
+        return fill_put(result, json);
+    case ANSWER_DELETE:
+        return fill_delete(result, json);
+    case ANSWER_LIST:
+        return fill_list(result, json);
+    case ANSWER_BATCH:
+        return fill_batch(result, json);
+    case ANSWER_STATUS:
+        return fill_status(result, json);
+    case ANSWER_INFO:
+        return fill_info(result, json);
+    case ANSWER_DOCUMENT:
+        break;
     }
     return true;
 }

@@ -20,13 +20,13 @@ struct call {
     const struct request *request;
     struct result *result;
     struct connection *connection;
-    const char *only;    /* the node that the caller named, or NULL */
+    const char *only; /* the node that the caller named, or NULL */
     uint64_t deadline_ms;
     struct round round;
-    unsigned rounds;     /* finished ones */
+    unsigned rounds; /* finished ones */
     unsigned redirects;
     char next[HOLDFAST_URL_MAX]; /* where a redirect points; "" if nowhere */
-    uint32_t wait_ms;    /* what the node asked us to wait */
+    uint32_t wait_ms;            /* what the node asked us to wait */
 };
 
 enum verdict { CALL_DONE, CALL_TRY_NEXT };
@@ -75,7 +75,8 @@ static enum verdict judge_failure(struct call *call, const char *node,
         result->failed = true;
         return CALL_DONE;
     case EXCHANGE_LOST:
-    case EXCHANGE_ANSWERED: break;
+    case EXCHANGE_ANSWERED:
+        break;
     }
     if (exchange->body.failed)
         result->failed = true;
@@ -123,8 +124,8 @@ static enum verdict judge_answer(struct call *call, const char *node, struct exc
     struct holdfast_result *r = &result->public;
     r->http_status = exchange->status;
     result->body = exchange->body; /* owned by the result from here */
-    r->json = holdfast_bytes(exchange->body.size == 0 ? "" : exchange->body.data,
-                             exchange->body.size);
+    r->json =
+        holdfast_bytes(exchange->body.size == 0 ? "" : exchange->body.data, exchange->body.size);
     memset(&exchange->body, 0, sizeof(exchange->body));
     r->leader = result_text(result, exchange->leader);
     r->revision = exchange->revision;
@@ -171,9 +172,8 @@ static enum verdict try_node(struct call *call, const char *node, uint64_t now)
     call->result->public.node = result_text(call->result, node);
     call->wait_ms = 0;
     learn_from(call, node, &exchange);
-    enum verdict verdict = exchange.end == EXCHANGE_ANSWERED
-                               ? judge_answer(call, node, &exchange)
-                               : judge_failure(call, node, &exchange);
+    enum verdict verdict = exchange.end == EXCHANGE_ANSWERED ? judge_answer(call, node, &exchange)
+                                                             : judge_failure(call, node, &exchange);
     exchange_fini(&exchange);
     return verdict;
 }
@@ -225,8 +225,8 @@ static bool choose(struct call *call, char node[HOLDFAST_URL_MAX])
         return false;
     for (;;) {
         pthread_mutex_lock(&db->lock);
-        bool found = nodes_pick(&db->nodes, &call->round, call->request->wants_leader,
-                                monotonic_ms(), node);
+        bool found =
+            nodes_pick(&db->nodes, &call->round, call->request->wants_leader, monotonic_ms(), node);
         pthread_mutex_unlock(&db->lock);
         if (found)
             return true;
@@ -288,14 +288,16 @@ static void ask_members(struct holdfast *db, struct connection *connection, uint
     if (result == NULL)
         return;
     uint64_t most_ms = (deadline_ms - now) / 4 < LEARN_MS ? (deadline_ms - now) / 4 : LEARN_MS;
-    struct call call = { .db = db, .request = &request, .result = result,
-                         .connection = connection, .deadline_ms = now + most_ms };
+    struct call call = { .db = db,
+                         .request = &request,
+                         .result = result,
+                         .connection = connection,
+                         .deadline_ms = now + most_ms };
     char node[HOLDFAST_URL_MAX];
     pthread_mutex_lock(&db->lock);
     bool found = nodes_pick(&db->nodes, &call.round, false, now, node);
     pthread_mutex_unlock(&db->lock);
-    if (found && try_node(&call, node, now) == CALL_DONE &&
-        result->public.error == HOLDFAST_OK) {
+    if (found && try_node(&call, node, now) == CALL_DONE && result->public.error == HOLDFAST_OK) {
         answer_fill(result, ANSWER_INFO);
         learn_members(db, result);
     }
@@ -322,8 +324,8 @@ static bool call_init(struct call *call, const struct holdfast_call *asked,
     return call->connection != NULL;
 }
 
-void call_run(struct holdfast *db, const struct request *request,
-              const struct holdfast_call *asked, struct result *result)
+void call_run(struct holdfast *db, const struct request *request, const struct holdfast_call *asked,
+              struct result *result)
 {
     struct call call = { .db = db, .request = request, .result = result };
     char only[HOLDFAST_URL_MAX];

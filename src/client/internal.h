@@ -11,15 +11,15 @@
 enum {
     DEFAULT_TIMEOUT_MS = 5000,
     DEFAULT_PORT = 8001,
-    CONNECTIONS_IDLE_MAX = 16,  /* connections that wait for the next call */
-    CONNECTION_AGE_MAX_S = 20,  /* an older idle one is not used: nodes close theirs later */
-    DOWN_MS = 2000,             /* a node that refused is asked last for so long */
+    CONNECTIONS_IDLE_MAX = 16, /* connections that wait for the next call */
+    CONNECTION_AGE_MAX_S = 20, /* an older idle one is not used: nodes close theirs later */
+    DOWN_MS = 2000,            /* a node that refused is asked last for so long */
     BACKOFF_MIN_MS = 20,
     BACKOFF_MAX_MS = 400,
     REDIRECTS_MAX = 4,
     NODE_TIMEOUT_MAX_MS = 60 * 1000, /* more than this a node does not grant */
-    WRITE_AGAIN_MIN_MS = 50,    /* with less time left a write is not tried again */
-    LEARN_MS = 500,             /* the most that asking for the members may take */
+    WRITE_AGAIN_MIN_MS = 50,         /* with less time left a write is not tried again */
+    LEARN_MS = 500,                  /* the most that asking for the members may take */
     LEARN_EVERY_MS = 30 * 1000,
 };
 
@@ -53,7 +53,7 @@ struct result {
     struct holdfast_result public; /* first: it is what the caller holds */
     struct chunk *chunks;
     struct buffer body; /* the answer's, to which `json` points */
-    bool failed; /* memory ran out while filling it */
+    bool failed;        /* memory ran out while filling it */
 };
 
 struct result *result_new(void); /* or NULL */
@@ -127,9 +127,9 @@ struct request {
     const char *content_type;
     struct holdfast_bytes body;
     bool has_body;
-    bool is_write;       /* must not be sent twice */
-    bool takes_timeout;  /* the node understands ?timeout= here */
-    bool is_document;    /* any answer will do, JSON or not, and ends the call */
+    bool is_write;      /* must not be sent twice */
+    bool takes_timeout; /* the node understands ?timeout= here */
+    bool is_document;   /* any answer will do, JSON or not, and ends the call */
     bool wants_leader;
 };
 
@@ -182,8 +182,8 @@ void connection_give(struct holdfast *db, struct connection *connection);
 
 /* Does the request and fills in what every answer has: error, outcome, message, json ...  Ends
  * with result->error OK only for a 2xx answer that is Holdfast's. */
-void call_run(struct holdfast *db, const struct request *request,
-              const struct holdfast_call *call, struct result *result);
+void call_run(struct holdfast *db, const struct request *request, const struct holdfast_call *call,
+              struct result *result);
 /* Remembers the members that an answer to /cluster/info named. */
 void learn_members(struct holdfast *db, struct result *info);
 uint64_t monotonic_ms(void);

@@ -139,7 +139,8 @@ struct holdfast_result *holdfast_get(struct holdfast *db, struct holdfast_bytes 
         return refuse_key(key);
     add_key(&target, key);
     add_consistency(&target, &c);
-    struct request request = { .method = "GET", .takes_timeout = true,
+    struct request request = { .method = "GET",
+                               .takes_timeout = true,
                                .wants_leader = c.consistency != HOLDFAST_STALE };
     return finish(db, &request, &target, NULL, &c, ANSWER_GET);
 }
@@ -158,9 +159,13 @@ struct holdfast_result *holdfast_put(struct holdfast *db, struct holdfast_bytes 
     add_key(&target, key);
     add_param(&target, "raw");
     add_condition(&target, &c);
-    struct request request = { .method = "PUT", .content_type = "application/octet-stream",
-                               .body = value, .has_body = true, .is_write = true,
-                               .takes_timeout = true, .wants_leader = true };
+    struct request request = { .method = "PUT",
+                               .content_type = "application/octet-stream",
+                               .body = value,
+                               .has_body = true,
+                               .is_write = true,
+                               .takes_timeout = true,
+                               .wants_leader = true };
     return finish(db, &request, &target, NULL, &c, ANSWER_PUT);
 }
 
@@ -173,8 +178,9 @@ struct holdfast_result *holdfast_delete(struct holdfast *db, struct holdfast_byt
         return refuse_key(key);
     add_key(&target, key);
     add_condition(&target, &c);
-    struct request request = { .method = "DELETE", .is_write = true, .takes_timeout = true,
-                               .wants_leader = true };
+    struct request request = {
+        .method = "DELETE", .is_write = true, .takes_timeout = true, .wants_leader = true
+    };
     return finish(db, &request, &target, NULL, &c, ANSWER_DELETE);
 }
 
@@ -187,8 +193,9 @@ struct holdfast_result *holdfast_delete_prefix(struct holdfast *db, struct holdf
         return refuse_key(prefix);
     buffer_text(&target, "/kv");
     add_bytes(&target, "prefix", prefix);
-    struct request request = { .method = "DELETE", .is_write = true, .takes_timeout = true,
-                               .wants_leader = true };
+    struct request request = {
+        .method = "DELETE", .is_write = true, .takes_timeout = true, .wants_leader = true
+    };
     return finish(db, &request, &target, NULL, &c, ANSWER_DELETE);
 }
 
@@ -220,7 +227,8 @@ struct holdfast_result *holdfast_list(struct holdfast *db, const struct holdfast
         buffer_text(&target, "=desc");
     }
     add_consistency(&target, &c);
-    struct request request = { .method = "GET", .takes_timeout = true,
+    struct request request = { .method = "GET",
+                               .takes_timeout = true,
                                .wants_leader = c.consistency != HOLDFAST_STALE };
     return finish(db, &request, &target, NULL, &c, ANSWER_LIST);
 }
@@ -233,9 +241,13 @@ static struct holdfast_result *post_batch(struct holdfast *db, struct buffer *bo
 {
     struct buffer target = { 0 };
     buffer_text(&target, "/batch");
-    struct request request = { .method = "POST", .content_type = "application/json",
-                               .body = json, .has_body = true, .is_write = is_write,
-                               .takes_timeout = true, .wants_leader = true };
+    struct request request = { .method = "POST",
+                               .content_type = "application/json",
+                               .body = json,
+                               .has_body = true,
+                               .is_write = is_write,
+                               .takes_timeout = true,
+                               .wants_leader = true };
     return finish(db, &request, &target, body, call, ANSWER_BATCH);
 }
 
@@ -262,7 +274,8 @@ static void add_op(struct buffer *body, const struct holdfast_op *op, bool first
 static bool op_in_order(const struct holdfast_op *op)
 {
     return key_in_order(op->key) && (int)op->type >= HOLDFAST_OP_SET &&
-           op->type <= HOLDFAST_OP_DELETE_PREFIX && (op->value.size == 0 || op->value.data != NULL) &&
+           op->type <= HOLDFAST_OP_DELETE_PREFIX &&
+           (op->value.size == 0 || op->value.data != NULL) &&
            !(op->conditional && op->type == HOLDFAST_OP_DELETE_PREFIX);
 }
 
@@ -278,7 +291,8 @@ struct holdfast_result *holdfast_batch(struct holdfast *db, const struct holdfas
             char why[HOLDFAST_MESSAGE_MAX];
             snprintf(why, sizeof(why),
                      "operation %zu of the batch has no key of 1 to 511 bytes, or its type, value "
-                     "or condition is wrong", i);
+                     "or condition is wrong",
+                     i);
             buffer_free(&body);
             return refuse(result_new(), HOLDFAST_BAD_ARGUMENT, why);
         }

@@ -11,10 +11,11 @@ struct chunk {
 };
 
 /* What a caller gets when there is no memory for a result; never freed, never changed. */
-#define NO_MEMORY_RESULT(end)                                                                     \
-    {                                                                                             \
-        .error = HOLDFAST_NO_MEMORY, .outcome = (end), .code = "", .message = "out of memory",    \
-        .hint = "", .node = "", .leader = "", .cursor = "", .json = { "", 0 }, .failed_op = SIZE_MAX,                \
+#define NO_MEMORY_RESULT(end)                                                                      \
+    {                                                                                              \
+        .error = HOLDFAST_NO_MEMORY, .outcome = (end), .code = "", .message = "out of memory",     \
+        .hint = "", .node = "", .leader = "", .cursor = "", .json = { "", 0 },                     \
+        .failed_op = SIZE_MAX,                                                                     \
     }
 static struct holdfast_result no_memory_not_applied = NO_MEMORY_RESULT(HOLDFAST_NOT_APPLIED);
 static struct holdfast_result no_memory_applied = NO_MEMORY_RESULT(HOLDFAST_APPLIED);
@@ -125,22 +126,38 @@ void holdfast_result_free(struct holdfast_result *r)
 const char *holdfast_error_name(enum holdfast_error error)
 {
     switch (error) {
-    case HOLDFAST_OK: return "ok";
-    case HOLDFAST_BAD_ARGUMENT: return "bad_argument";
-    case HOLDFAST_BAD_REQUEST: return "bad_request";
-    case HOLDFAST_NOT_FOUND: return "key_not_found";
-    case HOLDFAST_CONDITION_FAILED: return "condition_failed";
-    case HOLDFAST_TOO_LARGE: return "too_large";
-    case HOLDFAST_OVERLOADED: return "overloaded";
-    case HOLDFAST_NO_LEADER: return "no_leader";
-    case HOLDFAST_TOO_STALE: return "too_stale";
-    case HOLDFAST_NO_SPACE: return "no_space";
-    case HOLDFAST_SHUTTING_DOWN: return "shutting_down";
-    case HOLDFAST_TIMEOUT: return "timeout";
-    case HOLDFAST_UNREACHABLE: return "unreachable";
-    case HOLDFAST_BROKEN_ANSWER: return "broken_answer";
-    case HOLDFAST_SERVER_ERROR: return "server_error";
-    case HOLDFAST_NO_MEMORY: return "no_memory";
+    case HOLDFAST_OK:
+        return "ok";
+    case HOLDFAST_BAD_ARGUMENT:
+        return "bad_argument";
+    case HOLDFAST_BAD_REQUEST:
+        return "bad_request";
+    case HOLDFAST_NOT_FOUND:
+        return "key_not_found";
+    case HOLDFAST_CONDITION_FAILED:
+        return "condition_failed";
+    case HOLDFAST_TOO_LARGE:
+        return "too_large";
+    case HOLDFAST_OVERLOADED:
+        return "overloaded";
+    case HOLDFAST_NO_LEADER:
+        return "no_leader";
+    case HOLDFAST_TOO_STALE:
+        return "too_stale";
+    case HOLDFAST_NO_SPACE:
+        return "no_space";
+    case HOLDFAST_SHUTTING_DOWN:
+        return "shutting_down";
+    case HOLDFAST_TIMEOUT:
+        return "timeout";
+    case HOLDFAST_UNREACHABLE:
+        return "unreachable";
+    case HOLDFAST_BROKEN_ANSWER:
+        return "broken_answer";
+    case HOLDFAST_SERVER_ERROR:
+        return "server_error";
+    case HOLDFAST_NO_MEMORY:
+        return "no_memory";
     }
     return "unheard_of";
 }
@@ -148,9 +165,12 @@ const char *holdfast_error_name(enum holdfast_error error)
 const char *holdfast_outcome_name(enum holdfast_outcome outcome)
 {
     switch (outcome) {
-    case HOLDFAST_NOT_APPLIED: return "not_applied";
-    case HOLDFAST_APPLIED: return "applied";
-    case HOLDFAST_UNKNOWN: return "unknown";
+    case HOLDFAST_NOT_APPLIED:
+        return "not_applied";
+    case HOLDFAST_APPLIED:
+        return "applied";
+    case HOLDFAST_UNKNOWN:
+        return "unknown";
     }
     return "unheard_of";
 }

@@ -75,8 +75,8 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg)
         if (authority != NULL)
             authority[length] = '\0';
         if (authority != NULL && strlen(text) < sizeof(exchange->location))
-            snprintf(exchange->location, sizeof(exchange->location), "%.*s",
-                     HOLDFAST_URL_MAX - 1, text);
+            snprintf(exchange->location, sizeof(exchange->location), "%.*s", HOLDFAST_URL_MAX - 1,
+                     text);
     }
     return bytes;
 }
@@ -129,7 +129,8 @@ static bool set_options(CURL *curl, const struct request *request, const char *u
     curl_easy_setopt(curl, CURLOPT_PREREQDATA, sending);
     if (request->has_body) {
         curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.size);
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request->body.size == 0 ? "" : request->body.data);
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS,
+                         request->body.size == 0 ? "" : request->body.data);
     }
     return curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method) == CURLE_OK &&
            curl_easy_setopt(curl, CURLOPT_URL, url) == CURLE_OK;
@@ -164,8 +165,7 @@ void exchange_run(struct connection *connection, const char *user_agent,
     if (request->takes_timeout)
         buffer_format(&url, "%ctimeout=%ums", strchr(request->target, '?') == NULL ? '?' : '&',
                       node_ms < NODE_TIMEOUT_MAX_MS ? node_ms : NODE_TIMEOUT_MAX_MS);
-    if (headers != NULL && !url.failed &&
-        set_options(curl, request, url.data, headers, &sending)) {
+    if (headers != NULL && !url.failed && set_options(curl, request, url.data, headers, &sending)) {
         curl_easy_setopt(curl, CURLOPT_USERAGENT, user_agent);
         curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
         curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
@@ -173,8 +173,8 @@ void exchange_run(struct connection *connection, const char *user_agent,
         long status = 0;
         curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
         out->status = (int)status;
-        out->end = out->body.failed && sending.times == 0 ? EXCHANGE_NO_MEMORY
-                                                          : judge(code, &sending);
+        out->end =
+            out->body.failed && sending.times == 0 ? EXCHANGE_NO_MEMORY : judge(code, &sending);
         out->timed_out = code == CURLE_OPERATION_TIMEDOUT;
         if (out->error[0] == '\0')
             snprintf(out->error, sizeof(out->error), "%s", curl_easy_strerror(code));

@@ -24,8 +24,10 @@ static int add_op(struct batch *batch, int n, char **words)
         enum holdfast_op_type type;
         int words;
     } kinds[] = {
-        { "set", HOLDFAST_OP_SET, 3 },       { "put", HOLDFAST_OP_SET, 3 },
-        { "get", HOLDFAST_OP_GET, 2 },       { "delete", HOLDFAST_OP_DELETE, 2 },
+        { "set", HOLDFAST_OP_SET, 3 },
+        { "put", HOLDFAST_OP_SET, 3 },
+        { "get", HOLDFAST_OP_GET, 2 },
+        { "delete", HOLDFAST_OP_DELETE, 2 },
         { "delete-prefix", HOLDFAST_OP_DELETE_PREFIX, 2 },
     };
     struct holdfast_op *op = &batch->ops[batch->n];
@@ -37,7 +39,8 @@ static int add_op(struct batch *batch, int n, char **words)
         if (strcmp(kinds[i].name, words[0]) != 0)
             continue;
         if (n < kinds[i].words) {
-            usage_error("%s in a batch takes %s", words[0], kinds[i].words == 3 ? "a key and a value" : "a key");
+            usage_error("%s in a batch takes %s", words[0],
+                        kinds[i].words == 3 ? "a key and a value" : "a key");
             return 0;
         }
         memset(op, 0, sizeof *op);
@@ -49,7 +52,8 @@ static int add_op(struct batch *batch, int n, char **words)
         batch->n++;
         return kinds[i].words;
     }
-    usage_error("a batch has no operation \"%.100s\": it is set, get, delete or delete-prefix", words[0]);
+    usage_error("a batch has no operation \"%.100s\": it is set, get, delete or delete-prefix",
+                words[0]);
     return 0;
 }
 
@@ -122,7 +126,9 @@ static void print_op(const struct holdfast_op_result *op, bool percent)
     printf("%s ", names[op->type]);
     client_print_bytes(op->kv.key, percent);
     switch (op->type) {
-    case HOLDFAST_OP_SET: puts(op->created ? ": created" : ": updated"); break;
+    case HOLDFAST_OP_SET:
+        puts(op->created ? ": created" : ": updated");
+        break;
     case HOLDFAST_OP_GET:
         fputs(op->ok ? ": " : ": not found\n", stdout);
         if (op->ok) {
@@ -130,8 +136,12 @@ static void print_op(const struct holdfast_op_result *op, bool percent)
             putchar('\n');
         }
         break;
-    case HOLDFAST_OP_DELETE: puts(op->ok ? ": deleted" : ": not found"); break;
-    case HOLDFAST_OP_DELETE_PREFIX: printf(": deleted %" PRIu64 "\n", op->deleted); break;
+    case HOLDFAST_OP_DELETE:
+        puts(op->ok ? ": deleted" : ": not found");
+        break;
+    case HOLDFAST_OP_DELETE_PREFIX:
+        printf(": deleted %" PRIu64 "\n", op->deleted);
+        break;
     }
 }
 
@@ -175,7 +185,8 @@ static int run_text(struct session *session, const struct client_flags *flags, s
         status = print_result(session, flags,
                               holdfast_batch_json(session->db, holdfast_bytes(text, size), &call));
     else if (strlen(text) != size)
-        status = usage_error("%s holds a NUL byte; send such values as JSON with \"value_b64\"", name);
+        status =
+            usage_error("%s holds a NUL byte; send such values as JSON with \"value_b64\"", name);
     else if (add_lines(batch, text))
         status = send_ops(session, flags, batch);
     free(text);
@@ -205,7 +216,7 @@ static int run_batch(struct session *session, const struct client_flags *flags, 
         char **texts = NULL;
         size_t n_texts = 0;
         int status = ask_lines(session, batch, &texts, &n_texts) ? send_ops(session, flags, batch)
-                                                                  : COMMAND_USAGE;
+                                                                 : COMMAND_USAGE;
         for (size_t i = 0; i < n_texts; i++)
             free(texts[i]);
         free(texts);

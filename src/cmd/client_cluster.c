@@ -59,11 +59,17 @@ static bool seen(const struct census *census, const char *id)
 static void add_status(struct census *census, const char *url, const struct holdfast_status *s)
 {
     char term[24], commit[24], applied[24], revision[24], keys[24], uptime[24];
-    const char *row[] = { s->name, strstr(url, "://") + 3, s->state,
+    const char *row[] = { s->name,
+                          strstr(url, "://") + 3,
+                          s->state,
                           s->leader_name[0] != '\0' ? s->leader_name : s->leader,
-                          number(term, s->term), number(commit, s->commit_index),
-                          number(applied, s->applied_index), number(revision, s->revision),
-                          number(keys, s->keys), duration(uptime, s->uptime_ms), s->version };
+                          number(term, s->term),
+                          number(commit, s->commit_index),
+                          number(applied, s->applied_index),
+                          number(revision, s->revision),
+                          number(keys, s->keys),
+                          duration(uptime, s->uptime_ms),
+                          s->version };
     table_add(&census->table, row);
 }
 
@@ -95,8 +101,9 @@ static void ask_node(struct session *session, const struct client_flags *flags, 
 
 int client_status(struct session *session, const struct client_flags *flags, int argc, char **argv)
 {
-    static const char *const heading[] = { "NODE", "ENDPOINT", "STATE", "LEADER", "TERM", "COMMIT",
-                                           "APPLIED", "REVISION", "KEYS", "UP", "VERSION" };
+    static const char *const heading[] = { "NODE", "ENDPOINT", "STATE",   "LEADER",
+                                           "TERM", "COMMIT",   "APPLIED", "REVISION",
+                                           "KEYS", "UP",       "VERSION" };
     struct census census = { .table.columns = sizeof heading / sizeof heading[0] };
     char urls[HOLDFAST_NODES_MAX][HOLDFAST_URL_MAX];
     struct holdfast_call call = short_call(flags);
@@ -122,12 +129,12 @@ int client_status(struct session *session, const struct client_flags *flags, int
 
 static void print_info(const struct holdfast_result *result)
 {
-    static const char *const heading[] = { "NAME", "ID", "ROLE", "HTTP", "RAFT", "MATCH", "LAG",
-                                           "LAST CONTACT" };
+    static const char *const heading[] = { "NAME", "ID",    "ROLE", "HTTP",
+                                           "RAFT", "MATCH", "LAG",  "LAST CONTACT" };
     struct table table = { .columns = sizeof heading / sizeof heading[0] };
     cJSON *json = cJSON_ParseWithLength(result->json.data, result->json.size);
     static const char *const shown[][2] = {
-        { "cluster_id", "cluster" }, { "leader_name", "leader" }, { "leader_url", "leader at" },
+        { "cluster_id", "cluster" }, { "leader_name", "leader" },  { "leader_url", "leader at" },
         { "term", "term" },          { "commit_index", "commit" }, { "revision", "revision" },
     };
     for (size_t i = 0; i < sizeof shown / sizeof shown[0]; i++) {
@@ -143,8 +150,13 @@ static void print_info(const struct holdfast_result *result)
     for (size_t i = 0; i < result->n_members; i++) {
         const struct holdfast_member *m = &result->members[i];
         char match[24], lag[24], contact[24];
-        const char *row[] = { m->name, m->id, m->role, m->http_addr, m->raft_addr,
-                              number(match, m->match_index), number(lag, m->lag),
+        const char *row[] = { m->name,
+                              m->id,
+                              m->role,
+                              m->http_addr,
+                              m->raft_addr,
+                              number(match, m->match_index),
+                              number(lag, m->lag),
                               duration(contact, m->last_contact_ms) };
         table_add(&table, row);
     }
@@ -171,7 +183,8 @@ int client_info(struct session *session, const struct client_flags *flags, int a
 /* ---- documents */
 
 /* Indented for people, as it came for programs. */
-static int print_document(struct session *session, const struct client_flags *flags, const char *path)
+static int print_document(struct session *session, const struct client_flags *flags,
+                          const char *path)
 {
     struct holdfast_call call = client_call(flags);
     struct holdfast_result *result = holdfast_document(session->db, path, &call);

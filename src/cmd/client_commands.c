@@ -9,15 +9,16 @@
 
 static const struct client_command commands[] = {
     { "get", "KEY", "print the value of a key",
-      FLAG_COMMON | FLAG_CONNECTION | FLAG_READ | FLAG_RAW | FLAG_PERCENT, 1, 1, false, client_get },
+      FLAG_COMMON | FLAG_CONNECTION | FLAG_READ | FLAG_RAW | FLAG_PERCENT, 1, 1, false,
+      client_get },
     { "put", "KEY VALUE|-", "write a key; - takes the value from standard input",
       FLAG_COMMON | FLAG_CONNECTION | FLAG_CONDITION | FLAG_PERCENT, 2, 2, false, client_put },
     { "delete", "KEY | --prefix=PREFIX", "delete a key, or all keys that begin so",
       FLAG_COMMON | FLAG_CONNECTION | FLAG_CONDITION | FLAG_PERCENT | FLAG_PREFIX, 0, 1, false,
       client_delete },
     { "list", "[PREFIX]", "list keys and values in order",
-      FLAG_COMMON | FLAG_CONNECTION | FLAG_READ | FLAG_RANGE | FLAG_PERCENT | FLAG_PREFIX, 0, 1, false,
-      client_list },
+      FLAG_COMMON | FLAG_CONNECTION | FLAG_READ | FLAG_RANGE | FLAG_PERCENT | FLAG_PREFIX, 0, 1,
+      false, client_list },
     { "batch", "[set KEY VALUE | get KEY | delete KEY | delete-prefix PREFIX]...",
       "several operations, all or none; without arguments one a line, or JSON, from standard input",
       FLAG_COMMON | FLAG_CONNECTION | FLAG_PERCENT | FLAG_FILE, 0, WORDS_MAX, false, client_batch },
@@ -25,8 +26,8 @@ static const struct client_command commands[] = {
       client_status },
     { "info", "", "members and leader of the cluster", FLAG_COMMON | FLAG_CONNECTION, 0, 0, false,
       client_info },
-    { "shell", "", "an interactive session", FLAG_COMMON | FLAG_CONNECTION | FLAG_PERCENT, 0, 0, false,
-      client_shell },
+    { "shell", "", "an interactive session", FLAG_COMMON | FLAG_CONNECTION | FLAG_PERCENT, 0, 0,
+      false, client_shell },
     { "stats", "", "counters and latencies of a node", FLAG_COMMON, 0, 0, true, client_stats },
     { "health", "", "whether the cluster answers", FLAG_COMMON, 0, 0, true, client_health },
 };
@@ -55,7 +56,8 @@ void client_command_help(FILE *out, const struct client_command *command, bool i
     client_flags_help(out, accepted);
     if (!in_shell)
         fputs("\nexit status: 0 done, 1 no such key or the condition does not hold, 2 wrong usage, "
-              "3 no answer from\nthe cluster, 4 unknown whether the write was applied\n", out);
+              "3 no answer from\nthe cluster, 4 unknown whether the write was applied\n",
+              out);
 }
 
 static int run_parsed(struct session *session, const struct client_command *command,

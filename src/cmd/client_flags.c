@@ -47,8 +47,10 @@ static const struct flag_row {
     { "consistency", "KIND", "linearizable (default), lease or stale", ID_CONSISTENCY, FLAG_READ },
     { "max-stale", "DURATION", "with stale: refuse what is older", ID_MAX_STALE, FLAG_READ },
     { "min-revision", "N", "wait until the node has this revision", ID_MIN_REVISION, FLAG_READ },
-    { "endpoints", "LIST", "nodes to ask (default: $HOLDFAST_ENDPOINTS, else "
-      "http://localhost:8001,8002,8003)", ID_ENDPOINTS, FLAG_CONNECTION },
+    { "endpoints", "LIST",
+      "nodes to ask (default: $HOLDFAST_ENDPOINTS, else "
+      "http://localhost:8001,8002,8003)",
+      ID_ENDPOINTS, FLAG_CONNECTION },
     { "only-endpoints", NULL, "speak to no node but those", ID_ONLY_ENDPOINTS, FLAG_CONNECTION },
     { "output", "KIND", "text (default) or json", ID_OUTPUT, FLAG_COMMON },
     { "timeout", "DURATION", "how long to try (default: 5s)", ID_TIMEOUT, FLAG_COMMON },
@@ -113,30 +115,55 @@ static bool read_word(const char *text, struct client_flags *flags, enum flag_id
 static bool set_flag(struct client_flags *flags, enum flag_id id, char *text, char *why)
 {
     switch (id) {
-    case ID_ENDPOINTS: flags->endpoints = text; break;
-    case ID_ONLY_ENDPOINTS: flags->only_endpoints = true; break;
-    case ID_HELP: flags->help = true; break;
-    case ID_RAW: flags->raw = true; break;
-    case ID_PERCENT: flags->percent = true; break;
-    case ID_KEYS_ONLY: flags->keys_only = true; break;
-    case ID_COUNT: flags->count = true; break;
-    case ID_REVERSE: flags->reverse = true; break;
-    case ID_FILE: flags->file = text; break;
-    case ID_START: flags->start = text; break;
-    case ID_END: flags->end = text; break;
+    case ID_ENDPOINTS:
+        flags->endpoints = text;
+        break;
+    case ID_ONLY_ENDPOINTS:
+        flags->only_endpoints = true;
+        break;
+    case ID_HELP:
+        flags->help = true;
+        break;
+    case ID_RAW:
+        flags->raw = true;
+        break;
+    case ID_PERCENT:
+        flags->percent = true;
+        break;
+    case ID_KEYS_ONLY:
+        flags->keys_only = true;
+        break;
+    case ID_COUNT:
+        flags->count = true;
+        break;
+    case ID_REVERSE:
+        flags->reverse = true;
+        break;
+    case ID_FILE:
+        flags->file = text;
+        break;
+    case ID_START:
+        flags->start = text;
+        break;
+    case ID_END:
+        flags->end = text;
+        break;
     case ID_PREFIX:
         flags->prefix = text;
         flags->has_prefix = true;
         break;
-    case ID_TIMEOUT: return read_duration(text, &flags->timeout_ms, why);
+    case ID_TIMEOUT:
+        return read_duration(text, &flags->timeout_ms, why);
     case ID_MAX_STALE:
         flags->consistency = HOLDFAST_STALE;
         return read_duration(text, &flags->max_stale_ms, why);
     case ID_OUTPUT:
-    case ID_CONSISTENCY: return read_word(text, flags, id, why);
+    case ID_CONSISTENCY:
+        return read_word(text, flags, id, why);
     case ID_LIMIT:
     case ID_MIN_REVISION:
-    case ID_IF_REVISION: return read_number(text, flags, id, why);
+    case ID_IF_REVISION:
+        return read_number(text, flags, id, why);
     }
     return true;
 }
@@ -160,7 +187,8 @@ static void say_unknown(const char *name, const char *written, const struct opti
         usage_error("%s has no flag \"%s\"; did you mean --%s?", name, written, nearest);
     else
         usage_error("%s has no flag \"%s\"; see: holdfast help %s, and put -- before an argument "
-                    "that begins with a dash", name, written, name);
+                    "that begins with a dash",
+                    name, written, name);
 }
 
 bool client_flags_parse(const char *name, unsigned accepted, int argc, char **argv,
@@ -172,9 +200,9 @@ bool client_flags_parse(const char *name, unsigned accepted, int argc, char **ar
     for (size_t i = 0; i < ROWS; i++) {
         if ((rows[i].group & accepted) == 0)
             continue;
-        known[n++] = (struct option){ rows[i].name,
-                                      rows[i].argument == NULL ? no_argument : required_argument,
-                                      NULL, (int)rows[i].id };
+        known[n++] = (struct option) { rows[i].name,
+                                       rows[i].argument == NULL ? no_argument : required_argument,
+                                       NULL, (int)rows[i].id };
     }
     opterr = 0;
     optind = 0; /* begin anew */

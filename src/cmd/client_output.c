@@ -28,11 +28,14 @@ enum command_status client_status_of(const struct holdfast_result *result)
         return COMMAND_UNKNOWN;
     switch (result->error) {
     case HOLDFAST_NOT_FOUND:
-    case HOLDFAST_CONDITION_FAILED: return COMMAND_NOT_FOUND;
+    case HOLDFAST_CONDITION_FAILED:
+        return COMMAND_NOT_FOUND;
     case HOLDFAST_BAD_ARGUMENT:
     case HOLDFAST_BAD_REQUEST:
-    case HOLDFAST_TOO_LARGE: return COMMAND_USAGE;
-    default: return COMMAND_NO_CLUSTER;
+    case HOLDFAST_TOO_LARGE:
+        return COMMAND_USAGE;
+    default:
+        return COMMAND_NO_CLUSTER;
     }
 }
 
@@ -159,7 +162,8 @@ void table_add(struct table *table, const char *const *texts)
         return;
     table->cells = cells;
     for (size_t i = 0; i < table->columns; i++)
-        snprintf(table->cells[table->rows][i], TABLE_CELL_MAX, "%s", texts[i][0] == '\0' ? "-" : texts[i]);
+        snprintf(table->cells[table->rows][i], TABLE_CELL_MAX, "%s",
+                 texts[i][0] == '\0' ? "-" : texts[i]);
     table->rows++;
 }
 

@@ -129,8 +129,8 @@ void table_free(struct table *table);
 enum { WORDS_MAX = 2048 };
 
 /* Splits a line in place into words, as a shell does: "a b", 'a b', a\ b; inside double quotes
- * \n and \t too; # begins a comment where a word could.  Returns their number, or -1 with a sentence
- * in `why` (WHY_MAX bytes). */
+ * \n and \t too; # begins a comment where a word could.  Returns their number, or -1 with a
+ * sentence in `why` (WHY_MAX bytes). */
 int words_split(char *line, char **words, int max, char *why);
 
 #endif

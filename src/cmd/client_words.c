@@ -17,11 +17,18 @@ static const char *copy_quoted(const char *in, char **out)
         }
         in++;
         switch (*in) {
-        case '\0': return NULL;
-        case 'n': *(*out)++ = '\n'; break;
-        case 't': *(*out)++ = '\t'; break;
+        case '\0':
+            return NULL;
+        case 'n':
+            *(*out)++ = '\n';
+            break;
+        case 't':
+            *(*out)++ = '\t';
+            break;
         case '"':
-        case '\\': *(*out)++ = *in; break;
+        case '\\':
+            *(*out)++ = *in;
+            break;
         default: /* no escape of ours: keep both */
             *(*out)++ = '\\';
             *(*out)++ = *in;

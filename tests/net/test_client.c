@@ -63,7 +63,8 @@ START_TEST(put_sends_the_bytes_and_the_condition)
     holdfast_result_free(r);
     struct fake_request q = fake_request(a, 0);
     ck_assert_str_eq(q.method, "PUT");
-    ck_assert_msg(strncmp(q.target, "/kv/app/a%20b?raw&if_revision=57&timeout=", 41) == 0, "%s", q.target);
+    ck_assert_msg(strncmp(q.target, "/kv/app/a%20b?raw&if_revision=57&timeout=", 41) == 0, "%s",
+                  q.target);
     ck_assert_uint_eq(q.body_size, 3);
     ck_assert_mem_eq(q.body, "{\0\xff", 3);
     ck_assert_ptr_nonnull(strstr(q.headers, "Content-Type: application/octet-stream\r\n"));
@@ -174,24 +175,33 @@ END_TEST
 START_TEST(batch_is_written_and_read)
 {
     struct holdfast_op ops[] = {
-        { .type = HOLDFAST_OP_SET, .key = holdfast_text("a"), .value = holdfast_text("say \"hi\"\n") },
+        { .type = HOLDFAST_OP_SET,
+          .key = holdfast_text("a"),
+          .value = holdfast_text("say \"hi\"\n") },
         { .type = HOLDFAST_OP_GET, .key = holdfast_bytes("\xff", 1) },
-        { .type = HOLDFAST_OP_DELETE, .key = holdfast_text("b"), .conditional = true, .if_revision = 7 },
-        { .type = HOLDFAST_OP_SET, .key = holdfast_text("c"), .value = holdfast_bytes("\0\xc0", 2) },
+        { .type = HOLDFAST_OP_DELETE,
+          .key = holdfast_text("b"),
+          .conditional = true,
+          .if_revision = 7 },
+        { .type = HOLDFAST_OP_SET,
+          .key = holdfast_text("c"),
+          .value = holdfast_bytes("\0\xc0", 2) },
     };
-    fake_answer(a, 200, NULL,
-                "{\"revision\":63,\"results\":[{\"type\":\"set\",\"key\":\"a\",\"ok\":true,"
-                "\"revision\":63},{\"type\":\"get\",\"key_b64\":\"/w==\",\"ok\":true,\"found\":false},"
-                "{\"type\":\"delete\",\"key\":\"b\",\"ok\":true,\"deleted\":1},"
-                "{\"type\":\"set\",\"key\":\"c\",\"ok\":true,\"revision\":63}]}");
+    fake_answer(
+        a, 200, NULL,
+        "{\"revision\":63,\"results\":[{\"type\":\"set\",\"key\":\"a\",\"ok\":true,"
+        "\"revision\":63},{\"type\":\"get\",\"key_b64\":\"/w==\",\"ok\":true,\"found\":false},"
+        "{\"type\":\"delete\",\"key\":\"b\",\"ok\":true,\"deleted\":1},"
+        "{\"type\":\"set\",\"key\":\"c\",\"ok\":true,\"revision\":63}]}");
     open_a(2000);
     struct holdfast_result *r = holdfast_batch(db, ops, 4, NULL);
     expect_end(r, HOLDFAST_OK, HOLDFAST_APPLIED);
-    ck_assert_str_eq(fake_request(a, 0).body,
-                     "{\"operations\":[{\"type\":\"set\",\"key\":\"a\",\"value\":\"say \\\"hi\\\"\\u000a\"},"
-                     "{\"type\":\"get\",\"key_b64\":\"/w==\"},"
-                     "{\"type\":\"delete\",\"key\":\"b\",\"if_revision\":7},"
-                     "{\"type\":\"set\",\"key\":\"c\",\"value_b64\":\"AMA=\"}]}");
+    ck_assert_str_eq(
+        fake_request(a, 0).body,
+        "{\"operations\":[{\"type\":\"set\",\"key\":\"a\",\"value\":\"say \\\"hi\\\"\\u000a\"},"
+        "{\"type\":\"get\",\"key_b64\":\"/w==\"},"
+        "{\"type\":\"delete\",\"key\":\"b\",\"if_revision\":7},"
+        "{\"type\":\"set\",\"key\":\"c\",\"value_b64\":\"AMA=\"}]}");
     ck_assert_uint_eq(r->revision, 63);
     ck_assert_uint_eq(r->n_ops, 4);
     ck_assert(r->ops[0].ok && !r->ops[1].ok && r->ops[2].ok);
@@ -202,13 +212,15 @@ END_TEST
 
 START_TEST(errors_carry_code_hint_and_revision)
 {
-    fake_answer(a, 412, NULL,
-                "{\"error\":{\"code\":\"condition_failed\",\"message\":\"the key is at revision 9\","
-                "\"hint\":\"read it again\",\"retryable\":false,\"outcome\":\"not_applied\","
-                "\"revision\":9,\"operation\":3}}");
-    fake_answer(a, 404, NULL,
-                "{\"error\":{\"code\":\"key_not_found\",\"message\":\"no such key\",\"retryable\":false,"
-                "\"outcome\":\"not_applied\"}}");
+    fake_answer(
+        a, 412, NULL,
+        "{\"error\":{\"code\":\"condition_failed\",\"message\":\"the key is at revision 9\","
+        "\"hint\":\"read it again\",\"retryable\":false,\"outcome\":\"not_applied\","
+        "\"revision\":9,\"operation\":3}}");
+    fake_answer(
+        a, 404, NULL,
+        "{\"error\":{\"code\":\"key_not_found\",\"message\":\"no such key\",\"retryable\":false,"
+        "\"outcome\":\"not_applied\"}}");
     open_a(2000);
     struct holdfast_result *r = put("k", "v");
     expect_end(r, HOLDFAST_CONDITION_FAILED, HOLDFAST_NOT_APPLIED);
@@ -227,12 +239,14 @@ END_TEST
 
 START_TEST(status_and_info_are_parsed)
 {
-    fake_answer(a, 200, NULL,
-                "{\"id\":\"18446744073709551615\",\"name\":\"node1\",\"state\":\"leader\",\"term\":7,"
-                "\"leader\":\"18446744073709551615\",\"commit_index\":42,\"applied_index\":41,"
-                "\"version\":\"0.1.0\"}");
+    fake_answer(
+        a, 200, NULL,
+        "{\"id\":\"18446744073709551615\",\"name\":\"node1\",\"state\":\"leader\",\"term\":7,"
+        "\"leader\":\"18446744073709551615\",\"commit_index\":42,\"applied_index\":41,"
+        "\"version\":\"0.1.0\"}");
     fake_set_info(a, "{\"members\":[{\"id\":\"1\",\"name\":\"node1\",\"role\":\"leader\","
-                     "\"raft_addr\":\"h:1\",\"http_addr\":\"127.0.0.1:65001\"},{\"id\":\"2\",\"role\":\"voter\"}]}");
+                     "\"raft_addr\":\"h:1\",\"http_addr\":\"127.0.0.1:65001\"},{\"id\":\"2\","
+                     "\"role\":\"voter\"}]}");
     open_a(2000);
     struct holdfast_result *r = holdfast_status(db, NULL);
     expect_end(r, HOLDFAST_OK, HOLDFAST_APPLIED);

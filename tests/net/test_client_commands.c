@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #define PUT_DONE "{\"key\":\"k\",\"revision\":58,\"version\":1,\"created\":true}"
-#define ERROR(code, retryable, outcome)                                                           \
-    "{\"error\":{\"code\":\"" code "\",\"message\":\"said so\",\"hint\":\"do that\","               \
+#define ERROR(code, retryable, outcome)                                                            \
+    "{\"error\":{\"code\":\"" code "\",\"message\":\"said so\",\"hint\":\"do that\","              \
     "\"retryable\":" retryable ",\"outcome\":\"" outcome "\"}}"
 
 /* main.c's, which is not linked here. */
@@ -94,8 +94,8 @@ static int run_with(const char *input, size_t input_size, const char *name, ...)
 static void expect_target(unsigned i, const char *start)
 {
     struct fake_request request = fake_request(fake, i);
-    ck_assert_msg(strncmp(request.target, start, strlen(start)) == 0, "expected %s..., got %s", start,
-                  request.target);
+    ck_assert_msg(strncmp(request.target, start, strlen(start)) == 0, "expected %s..., got %s",
+                  start, request.target);
 }
 
 /* One sentence, one line. */
@@ -180,9 +180,10 @@ START_TEST(list_follows_the_cursor_and_escapes_what_is_not_text)
     fake_answer(fake, 200, NULL,
                 "{\"kvs\":[{\"key\":\"a\",\"value\":\"1\\n2\",\"revision\":4}],\"count\":1,"
                 "\"more\":true,\"cursor\":\"c1\",\"revision\":61}");
-    fake_answer(fake, 200, NULL,
-                "{\"kvs\":[{\"key_b64\":\"G/8=\",\"value\":\"\xc3\xa4\",\"revision\":4}],\"count\":1,"
-                "\"more\":false,\"revision\":61}");
+    fake_answer(
+        fake, 200, NULL,
+        "{\"kvs\":[{\"key_b64\":\"G/8=\",\"value\":\"\xc3\xa4\",\"revision\":4}],\"count\":1,"
+        "\"more\":false,\"revision\":61}");
     ck_assert_int_eq(run("list", "app/"), 0);
     ck_assert_str_eq(out, "a\t1\\n2\n\\x1b\\xff\t\xc3\xa4\n");
     expect_target(0, "/kv?prefix=app/&");
@@ -223,12 +224,13 @@ START_TEST(delete_by_prefix_is_never_implied)
 }
 END_TEST
 
-#define BATCH_DONE                                                                                \
-    "{\"revision\":63,\"results\":[{\"type\":\"set\",\"key\":\"a b\",\"ok\":true,\"revision\":63,"  \
-    "\"created\":true},{\"type\":\"get\",\"key\":\"a b\",\"ok\":true,\"found\":true,\"value\":\"1\"}," \
+#define BATCH_DONE                                                                                 \
+    "{\"revision\":63,\"results\":[{\"type\":\"set\",\"key\":\"a b\",\"ok\":true,\"revision\":63," \
+    "\"created\":true},{\"type\":\"get\",\"key\":\"a "                                             \
+    "b\",\"ok\":true,\"found\":true,\"value\":\"1\"},"                                             \
     "{\"type\":\"delete\",\"key\":\"c\",\"ok\":true,\"deleted\":0}]}"
-#define BATCH_ASKED                                                                               \
-    "{\"operations\":[{\"type\":\"set\",\"key\":\"a b\",\"value\":\"1\"},"                          \
+#define BATCH_ASKED                                                                                \
+    "{\"operations\":[{\"type\":\"set\",\"key\":\"a b\",\"value\":\"1\"},"                         \
     "{\"type\":\"get\",\"key\":\"a b\"},{\"type\":\"delete\",\"key\":\"c\"}]}"
 
 START_TEST(batch_from_arguments_lines_and_json)
@@ -237,7 +239,8 @@ START_TEST(batch_from_arguments_lines_and_json)
         fake_answer(fake, 200, NULL, BATCH_DONE);
     ck_assert_int_eq(run("batch", "set", "a b", "1", "get", "a b", "delete", "c"), 0);
     ck_assert_str_eq(out, "set a b: created\nget a b: 1\ndelete c: not found\nrevision 63\n");
-    ck_assert_int_eq(run_text("# first\nset \"a b\" 1\n\n get 'a b'  # here\ndelete c", "batch"), 0);
+    ck_assert_int_eq(run_text("# first\nset \"a b\" 1\n\n get 'a b'  # here\ndelete c", "batch"),
+                     0);
     ck_assert_int_eq(run_text(BATCH_ASKED, "batch", "-"), 0);
     for (unsigned i = 0; i < 3; i++)
         ck_assert_str_eq(fake_request(fake, i).body, BATCH_ASKED);
@@ -262,10 +265,11 @@ START_TEST(status_is_a_table_of_all_nodes)
     char list[256], dead[64];
     int fd = refusing_port(dead);
     fake_set_info(fake, "{\"members\":[]}");
-    fake_answer(fake, 200, NULL,
-                "{\"id\":\"a1\",\"name\":\"node1\",\"state\":\"leader\",\"term\":7,\"leader\":\"a1\","
-                "\"leader_name\":\"node1\",\"commit_index\":42,\"applied_index\":41,\"revision\":9,"
-                "\"keys\":3,\"uptime_ms\":1500,\"version\":\"0.1.0\"}");
+    fake_answer(
+        fake, 200, NULL,
+        "{\"id\":\"a1\",\"name\":\"node1\",\"state\":\"leader\",\"term\":7,\"leader\":\"a1\","
+        "\"leader_name\":\"node1\",\"commit_index\":42,\"applied_index\":41,\"revision\":9,"
+        "\"keys\":3,\"uptime_ms\":1500,\"version\":\"0.1.0\"}");
     snprintf(list, sizeof list, "%s,%s", fake_url(fake), dead);
     ck_assert_int_eq(run("status", "--endpoints", list), 0);
     ck_assert_msg(strncmp(out, "NODE ", 5) == 0, "%s", out);
@@ -278,9 +282,10 @@ END_TEST
 
 START_TEST(info_is_a_table_of_members)
 {
-    fake_set_info(fake, "{\"cluster_id\":\"c1\",\"leader_name\":\"node1\",\"term\":7,\"members\":["
-                        "{\"id\":\"a1\",\"name\":\"node1\",\"role\":\"leader\",\"raft_addr\":\"h:1\","
-                        "\"http_addr\":\"h:2\",\"match_index\":42,\"lag\":0,\"last_contact_ms\":null}]}");
+    fake_set_info(fake,
+                  "{\"cluster_id\":\"c1\",\"leader_name\":\"node1\",\"term\":7,\"members\":["
+                  "{\"id\":\"a1\",\"name\":\"node1\",\"role\":\"leader\",\"raft_addr\":\"h:1\","
+                  "\"http_addr\":\"h:2\",\"match_index\":42,\"lag\":0,\"last_contact_ms\":null}]}");
     ck_assert_int_eq(run("info"), 0);
     ck_assert_ptr_nonnull(strstr(out, "cluster    c1\n"));
     ck_assert_ptr_nonnull(strstr(out, "node1  a1  leader  h:2   h:1   42     0    -\n"));
@@ -306,7 +311,8 @@ static const struct {
 
 START_TEST(exit_statuses_tell_the_end)
 {
-    fake_add(fake, (struct fake_step) { .status = ends[_i].http, .body = ends[_i].body, .forever = true });
+    fake_add(fake, (struct fake_step) {
+                       .status = ends[_i].http, .body = ends[_i].body, .forever = true });
     ck_assert_int_eq(run("put", "k", "v", "--timeout=200ms", "--output=json"), ends[_i].status);
     expect_sentence();
     ck_assert_ptr_nonnull(strstr(out, "{\"error\":{\"code\":"));
@@ -347,7 +353,8 @@ static const char *const wrong[][6] = {
 START_TEST(wrong_usage_is_status_two_and_one_sentence)
 {
     const char *const *w = wrong[_i];
-    ck_assert_int_eq(run_with("", 0, w[0], w[1], w[1] ? w[2] : NULL, w[1] && w[2] ? w[3] : NULL, NULL), 2);
+    ck_assert_int_eq(
+        run_with("", 0, w[0], w[1], w[1] ? w[2] : NULL, w[1] && w[2] ? w[3] : NULL, NULL), 2);
     expect_sentence();
     ck_assert_str_eq(out, "");
     ck_assert_uint_eq(fake_count(fake), 0);
@@ -365,7 +372,8 @@ END_TEST
 
 START_TEST(every_command_has_help)
 {
-    static const char *const names[] = { "get", "put", "delete", "list", "batch", "status", "info", "shell" };
+    static const char *const names[] = { "get",   "put",    "delete", "list",
+                                         "batch", "status", "info",   "shell" };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         ck_assert_int_eq(run(names[i], "--help"), 0);
         ck_assert_ptr_nonnull(strstr(out, "usage: holdfast "));
@@ -383,9 +391,11 @@ START_TEST(a_script_runs_line_by_line)
     fake_answer(fake, 404, NULL, ERROR("key_not_found", "false", "not_applied"));
     fake_answer(fake, 200, NULL, BATCH_DONE);
     fake_answer(fake, 200, NULL, "{\"requests\":{\"x\":1}}");
-    ck_assert_int_eq(run_text("# a comment\n\nput \"a b\" 'c \"d\"'\nget none\n"
-                              "batch\nset \"a b\" 1\nget \"a b\"\ndelete c\nend\nstats\nquit\nget never\n",
-                              "shell"), 1);
+    ck_assert_int_eq(
+        run_text("# a comment\n\nput \"a b\" 'c \"d\"'\nget none\n"
+                 "batch\nset \"a b\" 1\nget \"a b\"\ndelete c\nend\nstats\nquit\nget never\n",
+                 "shell"),
+        1);
     ck_assert_str_eq(out, "created, revision 58\n"
                           "set a b: created\nget a b: 1\ndelete c: not found\nrevision 63\n"
                           "{\n\t\"requests\":\t{\n\t\t\"x\":\t1\n\t}\n}\n");
@@ -400,7 +410,9 @@ END_TEST
 START_TEST(a_script_goes_on_after_a_wrong_line_and_fails)
 {
     fake_answer(fake, 200, NULL, PUT_DONE);
-    ck_assert_int_eq(run_text("frobnicate\nput 'k\nput k v --endpoints=x\nput k -\nshell\nput k v\n", "shell"), 2);
+    ck_assert_int_eq(
+        run_text("frobnicate\nput 'k\nput k v --endpoints=x\nput k -\nshell\nput k v\n", "shell"),
+        2);
     ck_assert_str_eq(out, "created, revision 58\n");
     ck_assert_uint_eq(fake_count(fake), 1);
 }

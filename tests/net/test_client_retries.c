@@ -6,11 +6,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NO_LEADER                                                                                 \
+#define NO_LEADER                                                                                  \
     "{\"error\":{\"code\":\"no_leader\",\"message\":\"no leader is known\",\"hint\":\"try "        \
     "again\",\"retryable\":true,\"outcome\":\"not_applied\"}}"
-#define TIMEOUT_UNKNOWN                                                                           \
-    "{\"error\":{\"code\":\"timeout\",\"message\":\"no majority answered\",\"hint\":\"\","        \
+#define TIMEOUT_UNKNOWN                                                                            \
+    "{\"error\":{\"code\":\"timeout\",\"message\":\"no majority answered\",\"hint\":\"\","         \
     "\"retryable\":true,\"outcome\":\"unknown\"}}"
 static uint64_t now_ms(void)
 {
@@ -139,8 +139,15 @@ START_TEST(a_write_that_the_node_calls_unknown_is_not_repeated)
 END_TEST
 
 static const char *const garbage[] = {
-    "", "{", "[]", "{}", "null", "{\"revision\":\"x\"}", "{\"revision\":-1,\"key\":\"k\"}",
-    "{\"revision\":58} trailing", "{\"error\":{\"code\":1}}",
+    "",
+    "{",
+    "[]",
+    "{}",
+    "null",
+    "{\"revision\":\"x\"}",
+    "{\"revision\":-1,\"key\":\"k\"}",
+    "{\"revision\":58} trailing",
+    "{\"error\":{\"code\":1}}",
 };
 
 START_TEST(a_write_answered_with_garbage_is_unknown)
@@ -262,8 +269,8 @@ static const char *const bad_places[] = {
 
 START_TEST(redirects_that_lead_nowhere_end)
 {
-    fake_add(a, (struct fake_step) { .status = 307, .headers = bad_places[_i], .body = "",
-                                     .forever = true });
+    fake_add(a, (struct fake_step) {
+                    .status = 307, .headers = bad_places[_i], .body = "", .forever = true });
     open_a(200);
     struct holdfast_result *r = put("k", "v");
     expect_end(r, HOLDFAST_NO_LEADER, HOLDFAST_NOT_APPLIED);
@@ -290,7 +297,8 @@ END_TEST
 START_TEST(a_handle_outlives_its_only_endpoint)
 {
     char info[256];
-    snprintf(info, sizeof(info), "{\"members\":[{\"id\":\"2\",\"role\":\"voter\",\"http_addr\":\"%s\"}]}",
+    snprintf(info, sizeof(info),
+             "{\"members\":[{\"id\":\"2\",\"role\":\"voter\",\"http_addr\":\"%s\"}]}",
              fake_url(b) + strlen("http://"));
     fake_set_info(a, info);
     fake_answer(a, 200, NULL, GET_DONE);
@@ -313,7 +321,8 @@ START_TEST(only_endpoints_means_only_endpoints)
 {
     struct holdfast_options options = HOLDFAST_OPTIONS_INIT;
     char leader[256];
-    snprintf(leader, sizeof(leader), "Holdfast-Leader: %s\r\nLocation: %s/\r\n", fake_url(b), fake_url(b));
+    snprintf(leader, sizeof(leader), "Holdfast-Leader: %s\r\nLocation: %s/\r\n", fake_url(b),
+             fake_url(b));
     fake_answer(a, 200, leader, PUT_DONE);
     fake_answer(a, 307, leader, "");
     fake_answer(a, 200, leader, PUT_DONE);
@@ -376,8 +385,8 @@ START_TEST(many_threads_share_a_handle)
     char leader[128];
     snprintf(leader, sizeof(leader), "Holdfast-Leader: %s\r\n", fake_url(b));
     fake_set_info(a, "{\"members\":[]}");
-    fake_add(a, (struct fake_step) { .status = 200, .headers = leader, .forever = true,
-                                     .body = GET_DONE });
+    fake_add(a, (struct fake_step) {
+                    .status = 200, .headers = leader, .forever = true, .body = GET_DONE });
     fake_add(b, (struct fake_step) { .status = 200, .body = GET_DONE, .forever = true });
     open_a_b(5000);
     for (int i = 0; i < THREADS; i++)

@@ -91,9 +91,14 @@ START_TEST(values_come_back_byte_for_byte)
     for (size_t i = 0; i < HOLDFAST_VALUE_MAX; i++)
         large[i] = (char)(i * 7 + i / 256);
     const struct holdfast_bytes values[] = {
-        holdfast_bytes(NULL, 0), holdfast_text("world"), holdfast_text("{"),
-        holdfast_text("{\"value\":\"not this\"}"), holdfast_text("gr\xc3\xbc\xc3\x9f dich \xf0\x9f\x98\x80"),
-        holdfast_bytes(all, 256), holdfast_bytes("\0", 1), holdfast_text("\x01\x02\n\"\\"),
+        holdfast_bytes(NULL, 0),
+        holdfast_text("world"),
+        holdfast_text("{"),
+        holdfast_text("{\"value\":\"not this\"}"),
+        holdfast_text("gr\xc3\xbc\xc3\x9f dich \xf0\x9f\x98\x80"),
+        holdfast_bytes(all, 256),
+        holdfast_bytes("\0", 1),
+        holdfast_text("\x01\x02\n\"\\"),
         holdfast_bytes(large, HOLDFAST_VALUE_MAX),
     };
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
@@ -113,11 +118,25 @@ START_TEST(keys_of_any_bytes_are_one_key_each)
     for (int i = 0; i < 255; i++)
         all[i] = (char)(i + 1);
     const struct holdfast_bytes keys[] = {
-        holdfast_text("a"), holdfast_text("/"), holdfast_text("a/"), holdfast_text("/a"),
-        holdfast_text("a//b"), holdfast_text("."), holdfast_text(".."), holdfast_text("a/../b"),
-        holdfast_text("b"), holdfast_text("a b"), holdfast_text("a+b"), holdfast_text("100%"),
-        holdfast_text("%00"), holdfast_bytes("\0", 1), holdfast_bytes("a\0b", 3), holdfast_text("?x=1"),
-        holdfast_text("#"), holdfast_text("\xff\xfe"), holdfast_bytes(longest, sizeof longest),
+        holdfast_text("a"),
+        holdfast_text("/"),
+        holdfast_text("a/"),
+        holdfast_text("/a"),
+        holdfast_text("a//b"),
+        holdfast_text("."),
+        holdfast_text(".."),
+        holdfast_text("a/../b"),
+        holdfast_text("b"),
+        holdfast_text("a b"),
+        holdfast_text("a+b"),
+        holdfast_text("100%"),
+        holdfast_text("%00"),
+        holdfast_bytes("\0", 1),
+        holdfast_bytes("a\0b", 3),
+        holdfast_text("?x=1"),
+        holdfast_text("#"),
+        holdfast_text("\xff\xfe"),
+        holdfast_bytes(longest, sizeof longest),
         holdfast_bytes(all, sizeof all),
     };
     enum { KEYS = sizeof keys / sizeof keys[0] };
@@ -171,7 +190,9 @@ START_TEST(batches_are_all_or_nothing)
 {
     put("b", "old");
     struct holdfast_op ops[] = {
-        { .type = HOLDFAST_OP_SET, .key = holdfast_bytes("\0a", 2), .value = holdfast_bytes("\xff", 1) },
+        { .type = HOLDFAST_OP_SET,
+          .key = holdfast_bytes("\0a", 2),
+          .value = holdfast_bytes("\xff", 1) },
         { .type = HOLDFAST_OP_GET, .key = holdfast_bytes("\0a", 2) },
         { .type = HOLDFAST_OP_GET, .key = holdfast_text("none") },
         { .type = HOLDFAST_OP_DELETE, .key = holdfast_text("b") },
@@ -271,7 +292,8 @@ START_TEST(documents_have_the_shape_that_is_parsed)
     ck_assert(r->members[0].leader);
     ck_assert_str_ne(r->members[0].raft_addr, "");
     holdfast_result_free(r);
-    static const char *const paths[] = { "/stats", "/health", "/version", "/livez", "/readyz?verbose" };
+    static const char *const paths[] = { "/stats", "/health", "/version", "/livez",
+                                         "/readyz?verbose" };
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
         r = holdfast_document(db, paths[i], NULL);
         expect(r, HOLDFAST_OK);
@@ -309,7 +331,8 @@ START_TEST(the_example_runs)
 {
     char command[1024], text[1024] = "";
     const char *top = getenv("top_builddir");
-    snprintf(command, sizeof command, "%s/examples/holdfast-example %s", top == NULL ? "." : top, url);
+    snprintf(command, sizeof command, "%s/examples/holdfast-example %s", top == NULL ? "." : top,
+             url);
     FILE *output = popen(command, "re");
     ck_assert_ptr_nonnull(output);
     ck_assert_uint_gt(fread(text, 1, sizeof text - 1, output), 0);

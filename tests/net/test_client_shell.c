@@ -31,7 +31,7 @@ static struct fake *fake;
 static char home[64], history[128];
 static int terminal = -1;
 static pid_t shell;
-static char screen[1 << 16]; /* all that the shell printed */
+static char screen[1 << 16];     /* all that the shell printed */
 static size_t screen_size, seen; /* up to where it was waited for */
 
 static void setup(void)
@@ -80,8 +80,8 @@ static void expect(const char *text)
             return;
         }
         struct pollfd ready = { .fd = terminal, .events = POLLIN };
-        ck_assert_msg(poll(&ready, 1, 10 * 1000) == 1, "\"%s\" did not come; on the screen: %.*s", text,
-                      (int)(screen_size - seen), screen + seen);
+        ck_assert_msg(poll(&ready, 1, 10 * 1000) == 1, "\"%s\" did not come; on the screen: %.*s",
+                      text, (int)(screen_size - seen), screen + seen);
         ssize_t n = read(terminal, screen + screen_size, sizeof screen - screen_size);
         ck_assert_msg(n > 0, "the shell ended without \"%s\"; on the screen: %.*s", text,
                       (int)(screen_size - seen), screen + seen);
@@ -111,7 +111,8 @@ static void type_end(void)
 {
     for (int i = 0; i < 100; i++) {
         struct pollfd ended = { .fd = terminal };
-        if (write(terminal, "\004", 1) != 1 || (poll(&ended, 1, 100) == 1 && ended.revents & POLLHUP))
+        if (write(terminal, "\004", 1) != 1 ||
+            (poll(&ended, 1, 100) == 1 && ended.revents & POLLHUP))
             return;
     }
     ck_abort_msg("the shell does not end at the end of input");
@@ -176,8 +177,9 @@ END_TEST
 START_TEST(tab_completes_commands_and_keys)
 {
     answer_greeting();
-    fake_answer(fake, 200, NULL, "{\"kvs\":[{\"key\":\"app/one\",\"revision\":4}],\"count\":1,"
-                                 "\"more\":false,\"revision\":61}");
+    fake_answer(fake, 200, NULL,
+                "{\"kvs\":[{\"key\":\"app/one\",\"revision\":4}],\"count\":1,"
+                "\"more\":false,\"revision\":61}");
     fake_answer(fake, 200, NULL, "{\"key\":\"app/one\",\"value\":\"found it\",\"revision\":58}");
     start_shell();
     expect("> ");
@@ -196,7 +198,8 @@ START_TEST(a_batch_is_asked_for_line_by_line)
 {
     answer_greeting();
     fake_answer(fake, 200, NULL,
-                "{\"revision\":63,\"results\":[{\"type\":\"delete\",\"key\":\"a\",\"ok\":true,\"deleted\":1}]}");
+                "{\"revision\":63,\"results\":[{\"type\":\"delete\",\"key\":\"a\",\"ok\":true,"
+                "\"deleted\":1}]}");
     start_shell();
     expect("> ");
     type("batch\n");

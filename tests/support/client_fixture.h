@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 #define PUT_DONE "{\"key\":\"k\",\"revision\":58,\"version\":3,\"created\":false}"
-#define GET_DONE                                                                                  \
+#define GET_DONE                                                                                   \
     "{\"key\":\"k\",\"value\":\"world\",\"revision\":58,\"create_revision\":12,\"version\":3}"
 
 static struct fake *a, *b;
@@ -65,10 +65,9 @@ static struct holdfast_result *put(const char *key, const char *value)
 static void expect_end(const struct holdfast_result *r, enum holdfast_error error,
                        enum holdfast_outcome outcome)
 {
-    ck_assert_msg(r->error == error && r->outcome == outcome,
-                  "expected %s, %s; got %s, %s: %s", holdfast_error_name(error),
-                  holdfast_outcome_name(outcome), holdfast_error_name(r->error),
-                  holdfast_outcome_name(r->outcome), r->message);
+    ck_assert_msg(r->error == error && r->outcome == outcome, "expected %s, %s; got %s, %s: %s",
+                  holdfast_error_name(error), holdfast_outcome_name(outcome),
+                  holdfast_error_name(r->error), holdfast_outcome_name(r->outcome), r->message);
 }
 
 #define COUNT(array) (int)(sizeof(array) / sizeof((array)[0]))

@@ -72,7 +72,8 @@ static bool read_request(int fd, struct fake_request *request)
     }
     for (size_t i = 0; i < request->body_size;) {
         char chunk[65536];
-        size_t most = request->body_size - i < sizeof(chunk) ? request->body_size - i : sizeof(chunk);
+        size_t most =
+            request->body_size - i < sizeof(chunk) ? request->body_size - i : sizeof(chunk);
         ssize_t n = recv(fd, chunk, most, 0);
         if (n <= 0)
             return false;
@@ -87,10 +88,11 @@ static bool answer(int fd, const struct fake_step *step)
 {
     char head[2048];
     size_t size = step->body == NULL ? step->filler : strlen(step->body);
-    int n = snprintf(head, sizeof(head),
-                     "HTTP/1.1 %d Said\r\nContent-Type: application/json\r\n%sContent-Length: %zu\r\n\r\n",
-                     step->status, step->headers == NULL ? "" : step->headers,
-                     size + (step->kind == FAKE_CUT ? 10 : 0));
+    int n = snprintf(
+        head, sizeof(head),
+        "HTTP/1.1 %d Said\r\nContent-Type: application/json\r\n%sContent-Length: %zu\r\n\r\n",
+        step->status, step->headers == NULL ? "" : step->headers,
+        size + (step->kind == FAKE_CUT ? 10 : 0));
     if (n < 0 || !send_all(fd, head, (size_t)n))
         return false;
     if (step->body != NULL)
@@ -141,8 +143,12 @@ static void *connection_main(void *pointer)
         char rest;
         switch (step.kind) {
         case FAKE_ANSWER:
-        case FAKE_CUT: open = answer(arg.fd, &step); break;
-        case FAKE_CLOSE: open = false; break;
+        case FAKE_CUT:
+            open = answer(arg.fd, &step);
+            break;
+        case FAKE_CLOSE:
+            open = false;
+            break;
         case FAKE_SILENT:
             while (recv(arg.fd, &rest, 1, 0) > 0)
                 continue;
@@ -225,8 +231,8 @@ void fake_add(struct fake *fake, struct fake_step step)
 
 void fake_answer(struct fake *fake, int status, const char *headers, const char *body)
 {
-    fake_add(fake, (struct fake_step) { .kind = FAKE_ANSWER, .status = status,
-                                        .headers = headers, .body = body });
+    fake_add(fake, (struct fake_step) {
+                       .kind = FAKE_ANSWER, .status = status, .headers = headers, .body = body });
 }
 
 void fake_set_info(struct fake *fake, const char *json)

@@ -41,9 +41,9 @@ const char *fake_url(const struct fake *fake);
 void fake_add(struct fake *fake, struct fake_step step);
 void fake_answer(struct fake *fake, int status, const char *headers, const char *body);
 void fake_set_info(struct fake *fake, const char *json);
-unsigned fake_count(struct fake *fake);       /* requests of the script so far */
-unsigned fake_info_count(struct fake *fake);  /* requests for /cluster/info */
-unsigned fake_connections(struct fake *fake); /* accepted so far */
+unsigned fake_count(struct fake *fake);                          /* requests of the script so far */
+unsigned fake_info_count(struct fake *fake);                     /* requests for /cluster/info */
+unsigned fake_connections(struct fake *fake);                    /* accepted so far */
 struct fake_request fake_request(struct fake *fake, unsigned i); /* i < fake_count */
 void fake_stop(struct fake *fake); /* cuts all connections; new ones are refused */
 void fake_free(struct fake *fake);
