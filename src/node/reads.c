@@ -96,6 +96,7 @@ static void gather(struct node *node, struct op *op)
 void reads_submit(struct node *node, struct op *op)
 {
     node->n_reads++;
+    node->stats.reads++;
     op->node_state = READ_STATE;
     if (node->stopping)
         done(node, op, ERR_SHUTTING_DOWN, 0);

@@ -81,6 +81,11 @@ void json_close(struct json_out *out, char bracket)
     append_char(out, bracket);
 }
 
+void json_end(struct json_out *out)
+{
+    append_char(out, '\n');
+}
+
 void json_name(struct json_out *out, const char *name)
 {
     separate(out);

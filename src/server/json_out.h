@@ -19,6 +19,8 @@ struct slice json_slice(const struct json_out *out);
 
 void json_open(struct json_out *out, char bracket);  /* '{' or '[' */
 void json_close(struct json_out *out, char bracket); /* '}' or ']' */
+/* The end of the whole: a line feed, so that a terminal's next line is its own. */
+void json_end(struct json_out *out);
 /* A member's name, written by us: needs no escapes. */
 void json_name(struct json_out *out, const char *name);
 /* A string whose bytes are valid UTF-8; NUL is fine. */

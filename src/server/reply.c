@@ -116,6 +116,7 @@ void call_reply(struct call *call, int status, const char *content_type, struct 
 
 void call_reply_json(struct call *call, int status, struct json_out *out)
 {
+    json_end(out);
     call_reply(call, status, "application/json", json_slice(out));
     json_fini(out);
 }
@@ -293,6 +294,7 @@ size_t reply_error_body(const char *code, const char *message, char *out, size_t
     json_init(&json);
     write_error(&json, code, message, default_hint(ERR_BAD_REQUEST, OUTCOME_NOT_APPLIED), false,
                 OUTCOME_NOT_APPLIED, NULL);
+    json_end(&json);
     if (json.size <= size) {
         memcpy(out, json.data, json.size);
         used = json.size;

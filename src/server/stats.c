@@ -64,8 +64,15 @@ static void write_messages(struct json_out *out, const char *name, const uint64_
 {
     json_name(out, name);
     json_open(out, '{');
-    for (int type = 0; type < RAFT_MSG_TYPES; type++)
-        json_member_u64(out, raft_msg_type_name((enum raft_msg_type)type), counts[type]);
+    for (int type = 0; type < RAFT_MSG_TYPES; type++) {
+        char word[32];
+        size_t i = 0;
+        const char *from = raft_msg_type_name((enum raft_msg_type)type);
+        for (; from[i] != '\0' && i < sizeof word - 1; i++)
+            word[i] = from[i] == '-' ? '_' : from[i]; /* as all names in JSON */
+        word[i] = '\0';
+        json_member_u64(out, word, counts[type]);
+    }
     json_close(out, '}');
 }
 

@@ -424,6 +424,8 @@ START_TEST(stats_show_the_network)
 {
     const struct rest_answer *answer = rest_get(&rest, "/stats");
     rest_expect(answer, 200);
+    const cJSON *out = cJSON_GetObjectItem(rest_member(answer, "raft"), "messages_out");
+    ck_assert_double_eq(cJSON_GetObjectItemCaseSensitive(out, "append_reply")->valuedouble, 0);
     const cJSON *network = rest_member(answer, "network");
     ck_assert_double_eq(cJSON_GetObjectItem(network, "frames_out")->valuedouble, 77);
 }

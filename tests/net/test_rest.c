@@ -573,6 +573,7 @@ START_TEST(stats_count_what_was_done)
     ck_assert_double_ge(stat_of(answer, "latency_us", "write", "max"),
                         stat_of(answer, "latency_us", "write", "p50"));
     ck_assert_double_ge(stat_of(answer, "raft", "proposals", NULL), 3);
+    ck_assert_double_ge(stat_of(answer, "raft", "reads", NULL), 1);
     ck_assert_double_eq(stat_of(answer, "raft", "terms_led", NULL), 1);
     ck_assert_double_ge(stat_of(answer, "log", "commits", NULL), 4);
     ck_assert_double_ge(stat_of(answer, "state", "pending_bytes", NULL), 0);

@@ -64,7 +64,7 @@ const char *rest_header(const struct rest_answer *answer, const char *name);
 
 /* Fail with the whole answer shown. */
 void rest_expect(const struct rest_answer *answer, int status);
-/* The body is exactly this JSON, byte for byte. */
+/* The body is exactly this, byte for byte; JSON ends in a line feed besides. */
 void rest_expect_body(const struct rest_answer *answer, int status, const char *body);
 /* An error object with the five members in order; message and hint contain these words (NULL:
  * anything, but not nothing). */
