@@ -278,7 +278,7 @@ bool options_parse(const struct http_request *request, uint32_t accepted,
 {
     *out = (struct options) {
         .timeout_ms = defaults->timeout_ms,
-        .redirect = defaults->redirect,
+        .redirect = defaults->redirect && (accepted & OPTION_REDIRECT) != 0,
         .max_stale_ms = UINT64_MAX,
         .limit = PAGE_KEYS_MAX,
     };
