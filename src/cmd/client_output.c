@@ -39,12 +39,17 @@ enum command_status client_status_of(const struct holdfast_result *result)
     }
 }
 
+/* The node's hints are for people with curl; here some have words of their own. */
 static const char *hint_for(const struct holdfast_result *result)
 {
+    if (result->error == HOLDFAST_NOT_FOUND)
+        return "holdfast list shows the keys that are there";
+    if (result->error == HOLDFAST_CONDITION_FAILED)
+        return "get it, decide anew, and write with the revision that it has then";
+    if (result->outcome == HOLDFAST_UNKNOWN)
+        return "the write may have been applied: get the key before you write again";
     if (result->hint[0] != '\0')
         return result->hint;
-    if (result->outcome == HOLDFAST_UNKNOWN)
-        return "the write may have been applied: read the key before you write again";
     if (result->error == HOLDFAST_UNREACHABLE)
         return "start the nodes, or name others with --endpoints or HOLDFAST_ENDPOINTS";
     if (result->error == HOLDFAST_TIMEOUT)

@@ -234,6 +234,7 @@ int client_shell(struct session *session, const struct client_flags *flags, int 
             history_keep(line);
         open = run_line(session, line, &status);
         free(line);
+        fflush(stdout); /* whoever drives a shell waits for the answer */
         if (first_failure == COMMAND_OK)
             first_failure = status;
     }
