@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
-"""names: no two modules define the same global name.
+"""names: no two modules of the program define the same global name.
 
 The archives are linked in order, so of two functions with one name the linker silently takes the
 first, and the other module calls a stranger.
 """
-import glob
 import os
 import subprocess
 import sys
@@ -30,8 +29,8 @@ def check(archives):
 
 if __name__ == "__main__":
     top = os.environ.get("top_builddir", ".")
-    found = sys.argv[1:] or sorted(glob.glob(os.path.join(top, "lib*.a"))
-                                   + glob.glob(os.path.join(top, ".libs", "libclient.a")))
+    found = sys.argv[1:] or [os.path.join(top, archive)
+                             for archive in os.environ.get("PROGRAM_ARCHIVES", "").split()]
     complaints = check(found)
     for complaint in complaints:
         print(complaint)
