@@ -12,6 +12,7 @@ import http.client
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -26,6 +27,8 @@ PROGRAM = os.environ.get("HOLDFAST", os.path.join(os.environ.get("top_builddir",
 SEED = int(os.environ.get("HOLDFAST_SEED", random.randrange(1 << 32)))
 # Sanitizers, valgrind and a busy machine make everything slower; what must never happen still
 # must not, what takes a time may take more.
+# What no log may hold, however the test ends.
+BUG = re.compile(r"assertion failed|Sanitizer|runtime error:|Segmentation fault")
 PATIENCE = float(os.environ.get("HOLDFAST_PATIENCE", "1"))
 
 
@@ -210,7 +213,9 @@ class Cluster:
         if kind is not None:
             self.keep = True
             self.tell()
-        self.close()
+            self.close()
+        else:
+            self.close_well()
 
     def start(self):
         for node in self.nodes:
@@ -225,6 +230,17 @@ class Cluster:
         self.ports.close()
         if not self.keep:
             shutil.rmtree(self.directory, ignore_errors=True)
+
+    def close_well(self):
+        """Closes; fails if a node's log tells of a bug."""
+        bugs = [f"{node.name}: {line}" for node in self.nodes if os.path.exists(node.log_path)
+                for line in node.log().splitlines() if BUG.search(line)]
+        if bugs:
+            self.keep = True
+            self.tell()
+        self.close()
+        if bugs:
+            raise AssertionError("the nodes' logs tell of bugs:\n" + "\n".join(bugs[:5]))
 
     def tell(self):
         """What one wants to know after a failure."""
@@ -309,7 +325,7 @@ class SharedCluster(unittest.TestCase):
     def tearDownClass(cls):
         if cls.cluster.keep:
             cls.cluster.tell()
-        cls.cluster.close()
+        cls.cluster.close_well()
 
     def run(self, result=None):
         troubles = len(result.failures) + len(result.errors)

@@ -30,21 +30,22 @@ class Writer(threading.Thread):
         while not self.ending.is_set():
             node = self.cluster.nodes[i % len(self.cluster.nodes)]
             try:
-                connection = connections.get(node) or node.connect(timeout=6)
-                connections[node] = connection
-                answer = connection.request("PUT", path_of(self.key(i)), self.value(i),
+                if node not in connections:
+                    connections[node] = node.connect(timeout=6)
+                answer = connections[node].request("PUT", path_of(self.key(i)), self.value(i),
                                             {"Content-Type": "application/octet-stream"})
                 self.judge(i, answer)
-            except ConnectionRefusedError:
-                self.refused.append(i)
-                connections.pop(node, None)
-                time.sleep(0.002)
-            except (OSError, http.client.HTTPException):
-                self.unknown.append(i)
-                connections.pop(node, None)
+            except (OSError, http.client.HTTPException) as problem:
+                never_sent = isinstance(problem, ConnectionRefusedError)
+                (self.refused if never_sent else self.unknown).append(i)
+                connections.pop(node).close()
+                if never_sent:
+                    time.sleep(0.002)
             i += 1
             if self.pause:
                 time.sleep(self.pause)
+        for connection in connections.values():
+            connection.close()
 
     def judge(self, i, answer):
         if answer.status == 200:
