@@ -86,7 +86,7 @@ static void remote_written(struct op *op)
     frame.forward_reply.outcome = op->outcome;
     if (encoded != NULL)
         frame.forward_reply.result = blob_slice(encoded);
-    outbox_frame(remote->node, remote->from, LANE_CONTROL, true, &frame);
+    outbox_frame(remote->node, remote->from, LANE_BULK, true, &frame);
     blob_unref(encoded);
     blob_unref(op->command);
     free(remote);

@@ -92,7 +92,9 @@ static void send_now(struct node *node, const struct raft_msg *msg)
         return;
     }
     struct frame frame = { .type = FRAME_RAFT, .raft.msg = *msg };
-    outbox_frame(node, msg->to, LANE_CONTROL, is_answer(msg->type), &frame);
+    /* An answer names the lane of what it answers, and releases the request that waits there. */
+    enum lane lane = msg->type == RAFT_APPEND_REPLY ? LANE_BULK : LANE_CONTROL;
+    outbox_frame(node, msg->to, lane, is_answer(msg->type), &frame);
 }
 
 /* A message of an earlier term may be dropped, and an append must be: its entries may have been
