@@ -24,8 +24,6 @@ static void log_role(struct node *node, enum raft_role before, raft_id leader_be
         node->stats.leader_changes++;
         if (u->leader == 0)
             log_info("lost the leader", "term=%" PRIu64, u->term);
-        else if (u->leader != node->config.identity.id)
-            log_info("follows a leader", "term=%" PRIu64 " leader=%016" PRIx64, u->term, u->leader);
     }
 }
 

@@ -71,12 +71,10 @@ static bool sent_to_leader(struct call *call)
     if (!call->options.redirect)
         return false;
     node_status(call->server->node, &status);
-    if (status.role == RAFT_LEADER)
+    /* A leader that is not known, or has not yet announced its address: the node waits for it
+     * and forwards, which serves the client better than an error. */
+    if (status.role == RAFT_LEADER || status.leader_http[0] == '\0')
         return false;
-    if (status.leader_http[0] == '\0') {
-        call_fail_err(call, ERR_NO_LEADER, "there is no known leader to redirect to");
-        return true;
-    }
     /* The target as it came, without the parameter that brought us here. */
     struct slice target = http_request_target(call->http);
     char *location = memory_new(sizeof "http://" + sizeof status.leader_http + target.size);
