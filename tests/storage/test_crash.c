@@ -4,6 +4,7 @@
 #include "harness.h"
 #include "workload.h"
 
+#include <holdfast/clock.h>
 #include <holdfast/panic.h>
 
 #include <errno.h>
@@ -60,6 +61,22 @@ START_TEST(after_a_power_loss_at_any_step_what_was_told_is_there)
 }
 END_TEST
 
+static void sleep_us(uint64_t us)
+{
+    struct timespec wait = { 0, (long)us * 1000 };
+    nanosleep(&wait, NULL);
+}
+
+/* Until a job of this round has come back. */
+static void wait_for_work(const struct crash_shared *shared, unsigned log_from)
+{
+    uint64_t deadline_ms = clock_monotonic_ms() + 60000;
+    while (atomic_load(&shared->durable) <= log_from) {
+        ck_assert_uint_lt(clock_monotonic_ms(), deadline_ms);
+        sleep_us(200);
+    }
+}
+
 START_TEST(killed_at_random_times_again_and_again)
 {
     char dir[64];
@@ -71,8 +88,9 @@ START_TEST(killed_at_random_times_again_and_again)
         work.log_to = work.log_from + 100000; /* more than it will ever do */
         work.state_to = work.state_from + 100000;
         pid_t pid = crash_start(shared, workload_run, &work);
-        struct timespec wait = { 0, (long)(crash_random(&random) % 30000000) };
-        nanosleep(&wait, NULL);
+        if (round % 2 == 0) /* else it may die while it starts */
+            wait_for_work(shared, work.log_from);
+        sleep_us(crash_random(&random) % 30000);
         ck_assert_int_eq(kill(pid, SIGKILL), 0);
         ck_assert(!crash_wait(pid, shared));
         workload_verify(&work, shared, &work.log_from, &work.state_from);
@@ -82,8 +100,7 @@ START_TEST(killed_at_random_times_again_and_again)
         atomic_store(&shared->handed, work.state_from);
         atomic_store(&shared->flushed, work.state_from);
     }
-    ck_assert_uint_gt(work.log_from, 40);
-    ck_assert_uint_gt(work.state_from, 4);
+    ck_assert_uint_ge(work.log_from, 20); /* each second round did something */
     crash_shared_free(shared);
     remove_tree(dir);
 }
