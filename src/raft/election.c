@@ -67,13 +67,15 @@ void election_tick(struct raft *r)
  * reads on the strength of this server's answer (thesis 6.4.1). */
 static bool leader_is_alive(const struct raft *r)
 {
-    return r->role == RAFT_LEADER || r->now < r->loyal_until;
+    return r->role == RAFT_LEADER || (r->now < r->loyal_until && !mutant("disloyal"));
 }
 
 /* "candidate's log is at least as up-to-date as receiver's log", §5.4.1. */
 static bool up_to_date(const struct raft *r, const struct raft_msg *msg)
 {
     raft_term own = trail_last_term(&r->trail);
+    if (mutant("vote-for-short-log"))
+        return true;
     return msg->vote.last_term > own ||
            (msg->vote.last_term == own && msg->vote.last >= r->trail.last);
 }
@@ -94,7 +96,7 @@ static void on_pre_vote(struct raft *r, const struct raft_msg *msg)
     bool granted = in_time && !leader_is_alive(r) && up_to_date(r, msg);
     raft_emit(r, RAFT_TRACE_VOTE, msg->from, msg->term, granted, 1);
     struct raft_msg *reply = raft_message(r, RAFT_VOTE_REPLY, msg->from);
-    reply->term = granted ? msg->term : r->term;
+    reply->term = granted ? msg->term : mutant("pre-vote-refusal-silent") ? 0 : r->term;
     reply->vote_reply.pre = true;
     reply->vote_reply.granted = granted;
 }
@@ -128,7 +130,7 @@ void on_vote(struct raft *r, const struct raft_msg *msg)
  * vote, nor is one of an earlier term.  A higher term has been taken over before. */
 void on_vote_reply(struct raft *r, const struct raft_msg *msg)
 {
-    bool pre = msg->vote_reply.pre;
+    bool pre = msg->vote_reply.pre && !mutant("pre-vote-counts");
     bool asked = pre ? r->role == RAFT_PRECANDIDATE && msg->term == r->term + 1
                      : r->role == RAFT_CANDIDATE && msg->term == r->term;
     if (!asked || !msg->vote_reply.granted) {

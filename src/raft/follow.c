@@ -26,7 +26,7 @@ static uint32_t first_new(const struct raft *r, const struct raft_msg *msg,
         i = known < msg->append.n ? (uint32_t)known : msg->append.n;
     }
     while (i < msg->append.n && prev + 1 + i <= r->trail.last &&
-           trail_term(&r->trail, prev + 1 + i) == entries[i].term)
+           (trail_term(&r->trail, prev + 1 + i) == entries[i].term || mutant("suffix-not-erased")))
         i++;
     return i;
 }
@@ -77,6 +77,8 @@ static bool prev_matches(const struct raft *r, const struct raft_msg *msg)
 static void store(struct raft *r, const struct raft_msg *msg, const struct raft_entry *entries)
 {
     uint32_t skip = first_new(r, msg, entries), n = msg->append.n;
+    if (mutant("erase-on-old-append"))
+        skip = 0;
     if (skip == n)
         return;
     raft_save_entries(r, msg->append.prev + 1 + skip, skip, n - skip);
@@ -100,7 +102,10 @@ void on_append(struct raft *r, const struct raft_msg *msg, const struct raft_ent
     raft_index last_new = msg->append.prev + msg->append.n;
     /* 5: "set commitIndex = min(leaderCommit, index of last new entry)": what lies after may
      * still be another leader's. */
+    if (mutant("commit-beyond-new"))
+        last_new = r->trail.last;
     raft_commit_to(r, msg->append.commit < last_new ? msg->append.commit : last_new);
+    last_new = msg->append.prev + msg->append.n;
     struct raft_msg *reply = raft_message(r, RAFT_APPEND_REPLY, msg->from);
     reply->append_reply.ok = true;
     reply->append_reply.match = last_new;
@@ -114,7 +119,7 @@ void on_heartbeat(struct raft *r, const struct raft_msg *msg)
 {
     follow(r, msg->from);
     raft_index commit = msg->heartbeat.commit;
-    if (commit > r->commit && commit <= r->trail.last &&
+    if (commit > r->commit && commit <= r->trail.last && !mutant("heartbeat-tells-nothing") &&
         trail_term(&r->trail, commit) == msg->heartbeat.commit_term)
         raft_commit_to(r, commit);
     raft_message(r, RAFT_HEARTBEAT_REPLY, msg->from)->heartbeat_reply.round = msg->heartbeat.round;

@@ -1,6 +1,7 @@
 /* progress.c - the bookkeeping of one member; decides nothing and sends nothing. */
 #include "progress.h"
 
+#include <holdfast/mutant.h>
 #include <holdfast/panic.h>
 
 static void flight_clear(struct progress *p)
@@ -79,7 +80,7 @@ bool progress_matched(struct progress *p, raft_index match)
         p->next = match + 1;
     /* An acknowledgement covers everything before it, and may end inside an append that the
      * driver has split: that one stays in flight until its end is acknowledged. */
-    while (p->flight_n > 0 && p->flight[p->flight_head] <= match) {
+    while (p->flight_n > 0 && p->flight[p->flight_head] <= match && !mutant("window-leaks")) {
         p->flight_head = (p->flight_head + 1) % RAFT_WINDOW_MAX;
         p->flight_n--;
     }

@@ -65,7 +65,7 @@ void raft_init(struct raft *r, const struct raft_config *config, const struct ra
     if (forgot)
         raft_emit(r, RAFT_TRACE_TRAIL_FORGOT, r->trail.base, 0, 0, 0);
     r->role = RAFT_FOLLOWER;
-    if (boot->term > 0)
+    if (boot->term > 0 && !mutant("disloyal-after-restart"))
         r->loyal_until = now + config->election_min_ms;
     election_timer_reset(r);
 }
@@ -188,11 +188,16 @@ static enum raft_status dispatch(struct raft *r, const struct raft_event *event)
  * is the like.  A candidate's request does speak of its last entry; but it was made in the step
  * that saved the vote, and writes are done in order of their tickets, so when the vote is durable
  * every entry it can speak of is. */
-static raft_ticket ticket_before(const struct raft *r, enum raft_msg_type type)
+static raft_ticket ticket_before(const struct raft *r, const struct raft_msg *msg)
 {
-    switch (type) {
-    case RAFT_VOTE_REPLY:
+    switch (msg->type) {
     case RAFT_APPEND_REPLY:
+        if (mutant("acknowledge-before-fsync") && msg->to != r->config.self)
+            return r->vote_ticket;
+        if (mutant("own-match-before-fsync") && msg->to == r->config.self)
+            return r->vote_ticket;
+        return r->ticket;
+    case RAFT_VOTE_REPLY:
         return r->ticket;
     case RAFT_VOTE:
     case RAFT_APPEND:
@@ -212,7 +217,7 @@ static void issue_ticket(struct raft *r, struct raft_update *update)
     if (update->what & RAFT_SAVE_VOTE)
         r->vote_ticket = update->ticket;
     for (uint32_t i = 0; i < update->n_msgs; i++)
-        update->msgs[i].after = ticket_before(r, update->msgs[i].type);
+        update->msgs[i].after = ticket_before(r, &update->msgs[i]);
 }
 
 static raft_msec deadline(const struct raft *r)
@@ -243,7 +248,7 @@ enum raft_status raft_step(struct raft *r, const struct raft_event *event,
 
     enum raft_status status = dispatch(r, event);
 
-    if (r->term != term || r->vote != vote)
+    if (r->term != term || (r->vote != vote && !mutant("vote-not-saved")))
         update->what |= RAFT_SAVE_VOTE;
     if (r->commit != commit)
         update->what |= RAFT_COMMITTED;

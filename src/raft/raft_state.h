@@ -5,6 +5,7 @@
 #ifndef HOLDFAST_RAFT_STATE_H
 #define HOLDFAST_RAFT_STATE_H
 
+#include <holdfast/mutant.h>
 #include <holdfast/panic.h>
 #include <holdfast/raft.h>
 

@@ -26,7 +26,7 @@ static void answer_oldest(struct raft *r, bool ok)
  * has done so": before, its commit index may be behind what an earlier leader has answered. */
 static bool knows_commit(const struct raft *r)
 {
-    return trail_term(&r->trail, r->commit) == r->term;
+    return trail_term(&r->trail, r->commit) == r->term || mutant("read-without-own-commit");
 }
 
 void read_release(struct raft *r)
@@ -39,7 +39,7 @@ void read_release(struct raft *r)
         if (r->members.at[i].voter)
             rounds[n++] = i == r->self ? r->round : r->progress[i].round;
     }
-    uint64_t echoed = quorum_reached(rounds, n);
+    uint64_t echoed = mutant("read-without-round") ? r->round : quorum_reached(rounds, n);
     while (r->n_reads > 0 && read_at(r, 0)->round != 0 && read_at(r, 0)->round <= echoed)
         answer_oldest(r, true);
 }
@@ -47,6 +47,8 @@ void read_release(struct raft *r)
 /* A round of its own: an echo of anything sent before the read came proves nothing. */
 static void begin_round(struct raft *r)
 {
+    if (mutant("read-round-reused") && r->round > 0)
+        return;
     r->round++;
     heartbeat_all(r);
 }

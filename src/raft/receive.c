@@ -151,6 +151,8 @@ enum raft_status on_message(struct raft *r, const struct raft_msg *msg,
      * that has not begun. */
     bool own_rule = msg->type == RAFT_VOTE || (msg->type == RAFT_VOTE_REPLY &&
                                                msg->vote_reply.pre && msg->vote_reply.granted);
+    if (mutant("stale-acknowledgement") && msg->type == RAFT_APPEND_REPLY && msg->term < r->term)
+        own_rule = true;
     if (!own_rule && msg->term < r->term) {
         refuse_stale(r, msg);
         return RAFT_OK;

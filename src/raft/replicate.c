@@ -115,11 +115,12 @@ static void advance_commit(struct raft *r)
     uint64_t match[RAFT_MEMBERS_MAX];
     uint32_t n = 0;
     for (uint32_t i = 0; i < r->members.n; i++) {
-        if (r->members.at[i].voter)
+        if (r->members.at[i].voter || mutant("learner-counts"))
             match[n++] = r->progress[i].match;
     }
     raft_index reached = quorum_reached(match, n);
-    if (reached > r->commit && trail_term(&r->trail, reached) == r->term) {
+    bool own_term = trail_term(&r->trail, reached) == r->term || mutant("count-old-terms");
+    if (reached > r->commit && own_term) {
         raft_commit_to(r, reached);
         read_on_commit(r);
     }
@@ -161,7 +162,8 @@ static void on_refused(struct raft *r, uint32_t place, const struct raft_msg *ms
     raft_index prev = msg->append_reply.match;
     /* A late or repeated refusal: since then the follower has acknowledged prev, or it has been
      * asked about another place.  next never falls to match or below. */
-    if (prev <= p->match || prev >= p->next || (p->probing && prev != p->next - 1)) {
+    bool late = prev <= p->match || prev >= p->next || (p->probing && prev != p->next - 1);
+    if (late && !mutant("late-refusal-counts")) {
         raft_emit(r, RAFT_TRACE_IGNORED, msg->type, msg->from, msg->term, r->term);
         return;
     }
@@ -175,7 +177,7 @@ static void on_refused(struct raft *r, uint32_t place, const struct raft_msg *ms
                                   msg->append_reply.conflict_term);
     if (agree >= prev)
         agree = prev - 1;
-    if (agree < p->match)
+    if (agree < p->match && !mutant("late-refusal-counts"))
         agree = p->match;
     if (agree < r->trail.base)
         agree = r->trail.base;

@@ -54,6 +54,8 @@ void become_follower(struct raft *r, raft_term term, raft_id leader)
         raft_emit(r, RAFT_TRACE_STEP_DOWN, RAFT_STEP_DOWN_TERM, term, 0, 0);
     if (term > r->term)
         set_term(r, term);
+    else if (mutant("vote-cleared") && r->role == RAFT_CANDIDATE)
+        r->vote = 0;
     memset(r->granted, 0, sizeof r->granted);
     set_role(r, RAFT_FOLLOWER, leader);
     if (led) {

@@ -1,0 +1,178 @@
+/* core.h - tier 1: a few Raft cores, and nothing else of the product.
+ *
+ * The driver here is the simulator's own: it keeps each node's log, queues its writes, holds
+ * messages until their ticket is durable.  core_world.c is that driver, core_check.c compares
+ * with ghosts (what no node knows, but the simulator), core_run.c lets things happen. */
+#ifndef TESTS_SIM_CORE_H
+#define TESTS_SIM_CORE_H
+
+#include "tests/sim/sim.h"
+
+#include <holdfast/raft.h>
+
+enum {
+    CORE_LOG_MAX = 2048,
+    CORE_BATCH_MAX = 8,
+    CORE_TERMS_MAX = 2048,
+    CORE_WRITES_MAX = 256,
+    CORE_PACKETS_MAX = 4096,
+    CORE_HELD_MAX = 512,
+    CORE_READS_MAX = 1024,
+    CORE_SEEN_SIZE = 1 << 13,
+};
+
+struct core_entry {
+    raft_term term;
+    uint64_t value; /* the payload: unique for each proposed entry */
+    uint64_t chain; /* hash of this entry and all before it */
+    enum raft_kind kind;
+};
+
+struct core_log {
+    raft_index last;
+    struct core_entry at[CORE_LOG_MAX + 1]; /* by index */
+};
+
+struct core_packet {
+    struct raft_msg msg;
+    uint64_t chain; /* an acknowledgement's: of the entry at `match` when it was made */
+    uint32_t next_free;
+    struct core_entry entries[CORE_BATCH_MAX];
+};
+
+struct core_write {
+    raft_ticket ticket;
+    uint32_t what;
+    raft_term term;
+    raft_id vote;
+    raft_index first;
+    uint32_t n;
+    struct core_entry entries[CORE_BATCH_MAX];
+};
+
+struct core_node {
+    raft_id id;
+    bool up, paused;
+    uint32_t life;             /* events of earlier lives are void */
+    struct raft *raft;
+    struct raft_config config;
+    struct sim_clock clock;
+    struct raft_update update; /* of the last step */
+    raft_index commit_seen;    /* highest over all lives */
+    uint64_t timer_us;         /* when a tick is scheduled; UINT64_MAX: none */
+
+    raft_term disk_term;
+    raft_id disk_vote;
+    raft_ticket durable;
+    uint32_t writing;          /* how many writes are under way as one; 0: the disk is idle */
+    uint32_t first_write, n_writes; /* ring, oldest first */
+    uint32_t n_held;
+    uint32_t held[CORE_HELD_MAX];   /* packets that wait for their ticket */
+    struct core_write writes[CORE_WRITES_MAX];
+    struct core_log log;       /* in memory */
+    struct core_log disk;
+};
+
+/* Drawn from the seed.  Chances in per mille, times in microseconds. */
+struct core_options {
+    uint32_t voters, learners;
+    uint32_t loss, duplicate, late, unreachable;
+    uint32_t delay_us, late_us, disk_us;
+    uint32_t fault_us, client_us;
+    uint32_t weight[12]; /* of each fault */
+    uint32_t events;     /* of the safety phase */
+    uint32_t split;      /* largest number of entries in a frame; 0: as the core says */
+    uint32_t cut;        /* appends are cut to so many entries, and the core is told; 0: never */
+    uint32_t read;       /* reads among the clients' requests */
+    bool wild_clocks, keep_writes;
+};
+
+enum core_mark {
+    CORE_ELECTIONS, CORE_PRE_ELECTIONS, CORE_LEADERS, CORE_SPLIT_VOTES, CORE_COMMITS,
+    CORE_OLD_TERM_COMMITS, CORE_CONFLICTS, CORE_TRUNCATIONS, CORE_PROBES, CORE_IGNORED,
+    CORE_STEP_DOWN_TERM, CORE_STEP_DOWN_QUORUM, CORE_STEP_DOWN_DISK, CORE_TRANSFERS,
+    CORE_READS_OK, CORE_READS_FAILED, CORE_READS_EARLY, CORE_CRASHES, CORE_CRASHES_WITH_LOSS,
+    CORE_CRASHES_KEPT, CORE_CRASHES_OF_ALL, CORE_PAUSES, CORE_PARTITIONS, CORE_ONE_WAY,
+    CORE_LINK_CUTS, CORE_CLOGS, CORE_LOST, CORE_DUPLICATED, CORE_LATE, CORE_STALLS, CORE_LEARNERS,
+    CORE_SINGLE, CORE_EVEN, CORE_WILD_CLOCKS, CORE_NO_PRE_VOTE, CORE_NO_CHECK_QUORUM,
+    CORE_CUT_SHORT, CORE_SPLIT_FRAMES, CORE_MINORITY_DOWN, CORE_LINK_DOWN, CORE_MARKS
+};
+
+struct core_world {
+    uint64_t seed, now_us;
+    struct sim_random random;
+    struct core_options options;
+    uint32_t n;
+    bool healed;
+    uint64_t healed_us, old_order; /* when; and events added before have smaller orders */
+    uint32_t minority; /* healed: nodes that stay down, a set of bits */
+    struct raft_members members;
+    struct core_node *node[SIM_NODES_MAX];
+    struct sim_heap heap;
+    bool cut[SIM_NODES_MAX][SIM_NODES_MAX];         /* from, to */
+    uint64_t clogged_until[SIM_NODES_MAX][SIM_NODES_MAX];
+    struct core_packet *packets;
+    uint32_t free_packet;
+    uint64_t next_value;
+    uint64_t *marks;
+
+    /* ghosts */
+    raft_id leader_of[CORE_TERMS_MAX];
+    raft_id vote_of[CORE_TERMS_MAX][SIM_NODES_MAX];
+    uint32_t candidates_of[CORE_TERMS_MAX];
+    raft_term highest_term;
+    raft_index committed;
+    struct core_entry committed_at[CORE_LOG_MAX + 1];
+    raft_term committed_in[CORE_LOG_MAX + 1]; /* the term of who was first to see it committed */
+    struct {
+        bool open;
+        raft_index floor; /* committed when it was asked */
+    } read[CORE_READS_MAX];
+    uint32_t n_reads;
+    struct {
+        uint64_t run; /* of this seed */
+        raft_index index;
+        raft_term term;
+        uint64_t chain;
+    } seen[CORE_SEEN_SIZE]; /* every entry that ever was: Log Matching */
+    uint64_t run;
+};
+
+enum core_event { CORE_TIMER, CORE_DELIVER, CORE_DISK, CORE_CLIENT, CORE_FAULT, CORE_RESTART, CORE_RESUME };
+
+/* ---- core_world.c */
+struct core_world *core_world(void); /* one for all runs of this process */
+void core_world_begin(struct core_world *w, uint64_t seed, uint64_t *marks);
+raft_msec core_now(const struct core_world *w, uint32_t node);
+enum raft_status core_step(struct core_world *w, uint32_t node, const struct raft_event *event,
+                           const struct core_entry *entries);
+enum raft_status core_propose(struct core_world *w, uint32_t node, uint32_t n);
+enum raft_status core_read(struct core_world *w, uint32_t node);
+void core_deliver(struct core_world *w, uint32_t packet);
+void core_drop(struct core_world *w, uint32_t packet);
+void core_disk_done(struct core_world *w, uint32_t node);
+void core_crash(struct core_world *w, uint32_t node, uint32_t kept);
+void core_restart(struct core_world *w, uint32_t node, raft_index applied);
+void core_timer_set(struct core_world *w, uint32_t node);
+uint32_t core_leader(const struct core_world *w); /* n: none */
+static inline uint32_t core_place(raft_id id)
+{
+    return (uint32_t)id - 1;
+}
+
+/* ---- core_net.c: what becomes of a message that has left */
+void core_post(struct core_world *w, uint32_t packet);
+
+/* ---- core_check.c */
+uint64_t core_chain(uint64_t before, const struct core_entry *entry);
+void core_check_entry(struct core_world *w, raft_index index, const struct core_entry *entry);
+void core_check_truncation(struct core_world *w, const struct core_node *n, raft_index first,
+                           const struct core_entry *new);
+void core_check_step(struct core_world *w, struct core_node *n, raft_term term, raft_id vote,
+                     raft_index commit);
+void core_check_stored(struct core_world *w, const struct core_node *n, const struct core_write *write);
+void core_check_release(struct core_world *w, const struct core_node *n,
+                        const struct core_packet *packet);
+void core_check_end(struct core_world *w);
+
+#endif
