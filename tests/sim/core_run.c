@@ -37,7 +37,7 @@ static void draw_options(struct core_world *w)
     o->late_us = 1000 * sim_between(r, 50, 2000);
     o->disk_us = sim_swarm(r, 250000);
     o->fault_us = 1000 * sim_between(r, 20, 400);
-    o->client_us = 1000 * sim_between(r, 2, 60);
+    o->client_us = 1000 * (2 + sim_swarm(r, 200));
     for (int i = 0; i < FAULTS; i++)
         o->weight[i] = sim_swarm(r, 100);
     o->weight[FAULT_HEAL] += 10;
