@@ -60,7 +60,8 @@ uint32_t http_server_pending(const struct http_server *server); /* requests not 
 void http_server_free(struct http_server *server); /* after every request was answered, or cuts them */
 
 struct http_stats {
-    uint64_t connections_open, connections_total, connections_refused;
+    uint64_t connections_open, connections_total;
+    uint64_t connections_refused; /* times that accepting paused: at the cap, or out of descriptors */
     uint64_t requests, guard_rejections, timeouts, bytes_in, bytes_out;
 };
 void http_server_stats(const struct http_server *server, struct http_stats *out);

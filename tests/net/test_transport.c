@@ -480,6 +480,19 @@ START_TEST(names_of_the_hosts_file_are_understood)
 }
 END_TEST
 
+START_TEST(a_name_that_nobody_knows_is_an_unreachable_peer)
+{
+    introduce_at(&nodes[0], &nodes[1], "no-such-host.invalid", nodes[1].port);
+    say(&nodes[0], &nodes[1], LANE_BULK, false, "by name");
+    WAIT(nodes[0].unreachable[LANE_BULK], 1);
+    say(&nodes[0], &nodes[1], LANE_BULK, false, "again");
+    WAIT(nodes[0].unreachable[LANE_BULK], 2);
+    introduce_at(&nodes[0], &nodes[1], "127.0.0.1", nodes[1].port);
+    say(&nodes[0], &nodes[1], LANE_BULK, false, "?by address");
+    WAIT(nodes[0].answers, 1);
+}
+END_TEST
+
 START_TEST(large_frames_arrive_whole_in_bodies_within_the_limit)
 {
     struct network *network = transport_network(nodes[0].transport);
@@ -620,6 +633,7 @@ int main(void)
     tcase_add_test(tcase, another_node_at_the_address_is_not_taken_for_the_peer);
     tcase_add_test(tcase, a_peer_may_move);
     tcase_add_test(tcase, names_of_the_hosts_file_are_understood);
+    tcase_add_test(tcase, a_name_that_nobody_knows_is_an_unreachable_peer);
     tcase_add_test(tcase, large_frames_arrive_whole_in_bodies_within_the_limit);
     tcase_add_test(tcase, no_exchange_waits_for_a_delayed_acknowledgement);
     tcase_add_test(tcase, strangers_are_told_what_this_port_is_for);
