@@ -280,6 +280,12 @@ static bool check_together(struct options *out, char *why)
         return false;
     }
     struct address_list *peers = &out->peers;
+    if (peers->n > 0 && (strncmp(out->raft_addr, "0.0.0.0:", 8) == 0 ||
+                         strncmp(out->raft_addr, "[::]:", 5) == 0)) {
+        snprintf(why, WHY_MAX, "raft-addr is %s, which other nodes cannot reach: name the address "
+                 "that stands in their peers", out->raft_addr);
+        return false;
+    }
     for (uint32_t i = 0; i < peers->n; i++) {
         if (strcmp(peers->at[i], out->raft_addr) == 0) {
             memmove(peers->at[i], peers->at[i + 1], (peers->n - i - 1) * sizeof peers->at[0]);

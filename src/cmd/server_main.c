@@ -294,6 +294,10 @@ static void run(struct process *process)
              process->options.redirect ? "yes" : "no");
     log_info("peers are met", "raft=%s cluster=%016" PRIx64 " members=%s", identity->raft_addr,
              identity->cluster, identity->members);
+    if (strncmp(process->options.http_addr, "0.0.0.0:", 8) == 0 ||
+        strncmp(process->options.http_addr, "[::]:", 5) == 0)
+        log_warn("the http address names no machine, so nobody can be redirected here", "http=%s",
+                 process->options.http_addr);
     watch_signals(process);
     struct network_events events = server_watch_events(process);
     transport_start(process->transport, &events);

@@ -164,6 +164,19 @@ class OfAnotherNode(unittest.TestCase):
                      lambda: "another cluster" in cluster.nodes[0].log())
             self.assertEqual(cluster.nodes[0].put("k", b"v").status, 200, "the cluster goes on")
 
+    def test_memory_storage_forgets_and_is_refused(self):
+        with Cluster(3, "--storage=memory") as cluster:
+            cluster.wait_ready()
+            cluster.wait_applied()
+            follower = cluster.followers()[0]
+            self.assertIn("nothing survives", follower.log())
+            self.assertFalse(os.path.exists(follower.data))
+            self.assertEqual(follower.put("k", b"v").status, 200)
+            self.assertEqual(follower.status()["storage"], "memory")
+            follower.kill()
+            follower.start()
+            self.assertEqual(follower.process.wait(20 * PATIENCE), 77)
+
     def test_a_wiped_directory_is_refused(self):
         with Cluster(3) as cluster:
             cluster.wait_ready()

@@ -124,6 +124,7 @@ START_TEST(wrong_values_are_told_what_would_be_right)
     ck_refused("named twice", "--peers=localhost:9002,localhost:9002", NULL);
     ck_refused("empty place", "--peers=localhost:9002,,localhost:9003", NULL);
     ck_refused("own http-addr", "--peers=localhost:8001", NULL);
+    ck_refused("cannot reach", "--raft-addr=0.0.0.0:9001", "--peers=localhost:9002", NULL);
     ck_refused("a port of its own", "--http-addr=localhost:9001", NULL);
     ck_refused("not one of lmdb, memory", "--storage=disk", NULL);
     ck_refused("not one of error, warn, info, debug", "--log-level=loud", NULL);
