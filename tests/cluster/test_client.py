@@ -8,7 +8,7 @@ import subprocess
 import time
 import unittest
 
-from cluster import PATIENCE, PROGRAM, Cluster, main, number
+from cluster import PATIENCE, PROGRAM, Cluster, main, number, wait_for
 
 ROUNDS = number("HOLDFAST_ROUNDS", 3)
 
@@ -70,8 +70,8 @@ class Client(unittest.TestCase):
 
     def test_a_handle_outlives_its_only_endpoint(self):
         with Cluster(3) as cluster:
-            cluster.wait_ready()
-            first = cluster.nodes[0]
+            leader = cluster.wait_ready()
+            first = next(node for node in cluster.nodes if node is not leader)
             shell = Shell(first.url)
             self.assertEqual(shell.put("a", "1"), "applied")
             self.assertEqual(shell.put("b", "2"), "applied")
@@ -86,7 +86,7 @@ class Client(unittest.TestCase):
         with Cluster(3, "--redirect") as cluster:
             leader = cluster.wait_ready()
             follower = next(node for node in cluster.nodes if node is not leader)
-            self.assertEqual(follower.put("x", "1").status, 307)
+            wait_for("a follower redirects", lambda: follower.put("x", "1").status == 307)
             shell = Shell(follower.url)
             self.assertEqual(shell.put("k", "v"), "applied")
             self.assertEqual(shell.say("get k")["value"], "v")

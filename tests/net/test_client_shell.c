@@ -1,6 +1,4 @@
 /* test_client_shell.c - the shell in front of a terminal: prompt, editing, history, completion. */
-#include "src/cmd/client_commands.h"
-#include "src/cmd/commands.h"
 #include "tests/support/fake_http.h"
 
 #include <check.h>
@@ -13,18 +11,17 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
-/* main.c's, which is not linked here. */
-int usage_error(const char *format, ...)
+/* The program itself, so that nothing of this process with its threads runs on after a fork. */
+static const char *program(void)
 {
-    va_list args;
-    va_start(args, format);
-    fputs("holdfast: ", stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
-    va_end(args);
-    return COMMAND_USAGE;
+    static char path[4096];
+    const char *given = getenv("HOLDFAST"), *top = getenv("top_builddir");
+    if (given == NULL)
+        snprintf(path, sizeof path, "%s/holdfast", top == NULL ? "." : top);
+    return given == NULL ? path : given;
 }
 
 static struct fake *fake;
@@ -59,14 +56,12 @@ static void start_shell(void)
 {
     struct winsize size = { .ws_row = 24, .ws_col = 200 };
     screen_size = seen = 0;
+    const char *path = program();
     shell = forkpty(&terminal, NULL, NULL, &size);
     ck_assert_int_ge(shell, 0);
     if (shell == 0) {
-        char name[] = "shell";
-        char *argv[] = { name, NULL };
-        int status = client_command_main("shell", 1, argv);
-        fflush(NULL);
-        _exit(status);
+        execl(path, "holdfast", "shell", (char *)NULL);
+        _exit(127);
     }
 }
 
@@ -105,17 +100,20 @@ static int wait_for_end(void)
     return WEXITSTATUS(status);
 }
 
-/* End of input.  What is typed between the prompt and raw mode is taken by the terminal itself, so
- * it is typed until it had its effect. */
+/* End of input.  In the moment between the prompt and raw mode the terminal itself would take it.
+ */
 static void type_end(void)
 {
-    for (int i = 0; i < 100; i++) {
-        struct pollfd ended = { .fd = terminal };
-        if (write(terminal, "\004", 1) != 1 ||
-            (poll(&ended, 1, 100) == 1 && ended.revents & POLLHUP))
+    for (int i = 0; i < 1000; i++) {
+        struct termios modes;
+        ck_assert_int_eq(tcgetattr(terminal, &modes), 0);
+        if ((modes.c_lflag & ICANON) == 0) {
+            type("\004");
             return;
+        }
+        poll(NULL, 0, 10);
     }
-    ck_abort_msg("the shell does not end at the end of input");
+    ck_abort_msg("the shell does not edit its line");
 }
 
 static void answer_greeting(void)
