@@ -149,20 +149,20 @@ class OfAnotherNode(unittest.TestCase):
     def test_unequal_peers_are_noticed_on_both_sides(self):
         with Cluster(3) as cluster:
             cluster.wait_ready()
-            # A fourth, of a cluster that the first node does not know of.
-            cluster.nodes[2].kill()
-            stranger = cluster.nodes[2]
+            # A follower comes back as a node of a cluster that the others do not know of.
+            stranger = cluster.followers()[0]
+            first, second = (node for node in cluster.nodes if node is not stranger)
+            stranger.kill()
             shutil.rmtree(stranger.data)
             odd = cluster.ports.take()
             stranger.launch([PROGRAM, "server"] + [flag if not flag.startswith("--peers=") else
-                                                   f"--peers={cluster.nodes[0].raft_addr},127.0.0.1:{odd}"
+                                                   f"--peers={first.raft_addr},127.0.0.1:{odd}"
                                                    for flag in stranger.flags()])
             wait_for("the stranger is told what its members should be", lambda:
-                     f"127.0.0.1:{odd}" in stranger.log() and cluster.nodes[1].raft_addr in stranger.log()
-                     and "another cluster" in stranger.log() + cluster.nodes[0].log())
-            wait_for("the members see it too",
-                     lambda: "another cluster" in cluster.nodes[0].log())
-            self.assertEqual(cluster.nodes[0].put("k", b"v").status, 200, "the cluster goes on")
+                     f"127.0.0.1:{odd}" in stranger.log() and second.raft_addr in stranger.log()
+                     and "another cluster" in stranger.log() + first.log())
+            wait_for("the members see it too", lambda: "another cluster" in first.log())
+            self.assertEqual(first.put("k", b"v").status, 200, "the cluster goes on")
 
     def test_memory_storage_forgets_and_is_refused(self):
         with Cluster(3, "--storage=memory") as cluster:
