@@ -50,6 +50,8 @@ struct network_events {
                             struct slice frames, char *why);
     /* An exchange with this peer failed or was dropped; frames sent may or may not have come. */
     void (*on_unreachable)(void *arg, raft_id peer, enum lane lane);
+    /* This frame, queued for this peer, certainly never left. May be NULL. */
+    void (*on_unsent)(void *arg, raft_id peer, struct slice frame);
     /* The peer refused our envelope and says why. */
     void (*on_refused)(void *arg, raft_id peer, const char *why);
     void *arg;

@@ -40,6 +40,13 @@ static void on_unreachable(void *arg, raft_id peer, enum lane lane)
         process->events.on_unreachable(process->events.arg, peer, lane);
 }
 
+static void on_unsent(void *arg, raft_id peer, struct slice frame)
+{
+    struct process *process = arg;
+    if (node_is_there(process))
+        process->events.on_unsent(process->events.arg, peer, frame);
+}
+
 static void on_refused(void *arg, raft_id peer, const char *why)
 {
     struct process *process = arg;
@@ -51,7 +58,8 @@ struct network_events server_watch_events(struct process *process)
 {
     process->events = node_network_events(process->node);
     return (struct network_events){ .on_body = on_body, .on_unreachable = on_unreachable,
-                                    .on_refused = on_refused, .arg = process };
+                                    .on_unsent = on_unsent, .on_refused = on_refused,
+                                    .arg = process };
 }
 
 /* False: the leader has not announced its name yet. */

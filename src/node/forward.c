@@ -22,6 +22,30 @@ void forward_write(struct node *node, struct op *op)
     outbox_frame(node, node->leader, LANE_BULK, false, &frame);
 }
 
+/* Takes the op with this request off the list; NULL: it has ended meanwhile. */
+static struct op *forwarded(struct node *node, raft_id to, uint64_t request)
+{
+    struct op *op;
+    TAILQ_FOREACH (op, &node->forwarded, link)
+        if (op->node_b == request && op->node_a == to)
+            break;
+    if (op != NULL)
+        TAILQ_REMOVE(&node->forwarded, op, link);
+    return op;
+}
+
+/* What never left is certainly not applied. */
+void forward_on_unsent(void *arg, raft_id to, struct slice bytes)
+{
+    struct node *node = arg;
+    struct frame frame;
+    if (frame_decode(&bytes, &node->scratch, &frame) != OK || frame.type != FRAME_FORWARD)
+        return;
+    struct op *op = forwarded(node, to, frame.request);
+    if (op != NULL)
+        writes_retry(node, op);
+}
+
 /* Another leader: the old one may still answer for a moment, then nobody will. */
 void forward_leader_changed(struct node *node)
 {
@@ -34,13 +58,9 @@ void forward_leader_changed(struct node *node)
 
 void forward_on_reply(struct node *node, raft_id from, const struct frame *frame)
 {
-    struct op *op;
-    TAILQ_FOREACH (op, &node->forwarded, link)
-        if (op->node_b == frame->request && op->node_a == from)
-            break;
+    struct op *op = forwarded(node, from, frame->request);
     if (op == NULL)
         return;
-    TAILQ_REMOVE(&node->forwarded, op, link);
     struct command_result result;
     enum err err = frame->forward_reply.err;
     enum outcome outcome = frame->forward_reply.outcome;

@@ -69,6 +69,7 @@ enum verdict inbox_body(void *arg, const struct envelope *envelope, struct blob 
     if (verdict != VERDICT_ACCEPTED)
         return verdict;
 
+    node_peer(node, envelope->from)->silent = false;
     struct frame frame;
     enum err err;
     while ((err = frame_decode(&frames, &node->scratch, &frame)) == OK)
@@ -85,8 +86,9 @@ void inbox_unreachable(void *arg, raft_id peer, enum lane lane)
 {
     struct node *node = arg;
     reads_peer_lost(node, peer);
-    if (lane != LANE_BULK)
+    if (lane != LANE_BULK || node_peer(node, peer) == NULL)
         return;
+    node_peer(node, peer)->silent = true;
     struct raft_event event = { .type = RAFT_UNREACHABLE, .now = node_now(node),
                                 .unreachable.peer = peer };
     if (!node->stepping)

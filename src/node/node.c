@@ -168,6 +168,7 @@ enum err node_new(const struct node_config *config, const struct node_host *host
 struct network_events node_network_events(struct node *node)
 {
     return (struct network_events){ .on_body = inbox_body, .on_unreachable = inbox_unreachable,
+                                    .on_unsent = forward_on_unsent,
                                     .on_refused = identity_refused, .arg = node };
 }
 

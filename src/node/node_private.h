@@ -58,6 +58,7 @@ struct peer {
     bool incarnation_known, incarnation_saving;
     unsigned char incarnation[INCARNATION_SIZE];
     uint64_t refusal_logged_ms; /* refusals are logged at most once in ten seconds */
+    bool silent;                /* bulk to it has failed, and nothing was heard of it since */
     uint32_t lives[8], life;    /* the newest lives that it forwarded in, and the place of the last */
     uint32_t last_forward;      /* in that life */
     raft_index cut_short;       /* the last append to it was sent only up to here; 0: whole */
@@ -225,6 +226,7 @@ void writes_fail_all(struct node *node);
 void forward_write(struct node *node, struct op *op);
 void forward_leader_changed(struct node *node);
 void forward_on_request(struct node *node, raft_id from, const struct frame *frame);
+void forward_on_unsent(void *arg, raft_id peer, struct slice frame);
 void forward_on_reply(struct node *node, raft_id from, const struct frame *frame);
 void forward_read_index(struct node *node, struct read_round *round);
 void forward_on_read_index(struct node *node, raft_id from, const struct frame *frame);

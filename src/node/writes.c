@@ -108,7 +108,8 @@ void writes_pump(struct node *node)
             propose(node);
         return;
     }
-    if (node->leader == 0 || node->leader == node->config.identity.id)
+    const struct peer *leader = node_peer(node, node->leader);
+    if (leader == NULL || leader->silent) /* a dead leader's successor will be known soon */
         return;
     struct op *op, *next;
     TAILQ_FOREACH_SAFE (op, &node->gathering, link, next) {

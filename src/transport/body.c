@@ -30,12 +30,15 @@ static void add_frame(struct evbuffer *out, struct blob *frame)
         panic(EXIT_STATUS_IO, "out of memory");
 }
 
-static uint32_t add_frames(struct frame_queue *queue, struct evbuffer *out, size_t *room)
+static uint32_t add_frames(struct frame_queue *queue, struct frame_queue *kept,
+                           struct evbuffer *out, size_t *room)
 {
     uint32_t n = 0;
     struct blob *frame;
     while ((frame = frame_queue_pop(queue, *room)) != NULL) {
         *room -= frame->size;
+        if (kept != NULL)
+            frame_queue_push(kept, blob_ref(frame));
         add_frame(out, frame);
         n++;
     }
@@ -43,7 +46,7 @@ static uint32_t add_frames(struct frame_queue *queue, struct evbuffer *out, size
 }
 
 uint32_t body_write(struct peer *peer, struct frame_queue *first, struct frame_queue *second,
-                    struct evbuffer *out)
+                    struct frame_queue *kept, struct evbuffer *out)
 {
     struct transport *transport = peer->transport;
     struct envelope envelope = { .cluster = transport->config.cluster,
@@ -54,9 +57,9 @@ uint32_t body_write(struct peer *peer, struct frame_queue *first, struct frame_q
     if (frames == NULL)
         panic(EXIT_STATUS_IO, "out of memory");
     size_t room = FRAMES_SIZE_MAX;
-    envelope.n_frames = add_frames(first, frames, &room);
+    envelope.n_frames = add_frames(first, kept, frames, &room);
     if (second != NULL && first->n == 0)
-        envelope.n_frames += add_frames(second, frames, &room);
+        envelope.n_frames += add_frames(second, kept, frames, &room);
     unsigned char head[ENVELOPE_SIZE];
     envelope_encode(&envelope, head);
     size_t size = ENVELOPE_SIZE + evbuffer_get_length(frames);

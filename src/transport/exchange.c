@@ -44,6 +44,7 @@ void link_init(struct link *link, struct peer *peer, enum lane lane)
     event_priority_set(link->timer, 0);
     frame_queue_init(&link->queue, control ? CONTROL_FRAMES_MAX : BULK_FRAMES_MAX,
                      control ? CONTROL_BYTES_MAX : BULK_BYTES_MAX);
+    frame_queue_init(&link->asked, BULK_FRAMES_MAX, SIZE_MAX);
 }
 
 static void free_connection(struct evhttp_connection **connection)
@@ -62,6 +63,7 @@ void link_fini(struct link *link)
     free_connection(&link->connection);
     event_free(link->timer);
     frame_queue_fini(&link->queue);
+    frame_queue_fini(&link->asked);
 }
 
 static void arm(struct link *link, uint32_t ms)
@@ -79,6 +81,15 @@ static void on_closed(struct evhttp_connection *connection, void *arg)
     link->established = link->tuned = false;
 }
 
+/* evhttp hands a request to the socket's buffer only once it is connected. */
+static void on_output(struct evbuffer *out, const struct evbuffer_cb_info *info, void *arg)
+{
+    struct link *link = arg;
+    (void)out;
+    if (info->n_added > 0)
+        link->left = true;
+}
+
 static void connect_link(struct link *link)
 {
     struct peer *peer = link->peer;
@@ -91,7 +102,8 @@ static void connect_link(struct link *link)
     bufferevent_set_max_single_write(bev, IO_SIZE);
     link->connection = evhttp_connection_base_bufferevent_new(base, peer->transport->dns, bev,
                                                               peer->host, peer->port);
-    if (link->connection == NULL)
+    if (link->connection == NULL ||
+        evbuffer_add_cb(bufferevent_get_output(bev), on_output, link) == NULL)
         panic(EXIT_STATUS_IO, "out of memory");
     struct timeval idle = { IDLE_S, 0 };
     evhttp_connection_set_timeout_tv(link->connection, &idle);
@@ -134,8 +146,21 @@ static void log_reachable(struct link *link, bool reachable)
              peer->id, peer->address);
 }
 
+/* Tells the node of frames that certainly never left; forgets the others. */
+static void give_back(struct link *link)
+{
+    const struct network_events *events = &link->peer->transport->events;
+    struct blob *frame;
+    while ((frame = frame_queue_pop(&link->asked, SIZE_MAX)) != NULL) {
+        if (!link->left && events->on_unsent != NULL)
+            events->on_unsent(events->arg, link->peer->id, blob_slice(frame));
+        blob_unref(frame);
+    }
+}
+
 static void on_failure(struct link *link)
 {
+    give_back(link);
     link->peer->transport->stats.exchanges_failed++;
     link->lost = true;
     link->state = LANE_RESTING;
@@ -174,6 +199,8 @@ static void on_response(struct evhttp_request *response, void *arg)
         return;
     }
     struct evbuffer *body = evhttp_request_get_input_buffer(response);
+    link->left = true;
+    give_back(link);
     link->established = true;
     log_reachable(link, true);
     if (code == 409)
@@ -226,11 +253,11 @@ static const char *write_body(struct link *link, struct evbuffer *out)
 {
     struct peer *peer = link->peer;
     if (link->lane == LANE_BULK) {
-        body_write(peer, &link->queue, NULL, out);
+        body_write(peer, &link->queue, NULL, &link->asked, out);
         return "/raft/bulk";
     }
     bool answers_only = link->queue.n == 0;
-    body_write(peer, &peer->answers, &link->queue, out);
+    body_write(peer, &peer->answers, &link->queue, NULL, out);
     if (peer->answers.n == 0)
         memset(peer->n_answers_for, 0, sizeof peer->n_answers_for);
     return answers_only ? "/raft/control?answers" : "/raft/control";
@@ -247,6 +274,7 @@ void link_kick(struct link *link)
         return;
     if (link->connection == NULL)
         connect_link(link);
+    link->left = false;
     struct evhttp_request *request = new_request(link);
     const char *path = write_body(link, evhttp_request_get_output_buffer(request));
     link->overflowed = false;
@@ -277,6 +305,7 @@ void link_reset(struct link *link)
     free_connection(&link->retired);
     if (link->state == LANE_ASKING) {
         free_connection(&link->connection);
+        give_back(link);
         link->lost = true;
         link->peer->transport->stats.exchanges_failed++;
     } else {

@@ -74,7 +74,7 @@ static void release(struct peer *peer, enum lane lane)
     struct evbuffer *body = evbuffer_new();
     if (body == NULL)
         panic(EXIT_STATUS_IO, "out of memory");
-    body_write(peer, &peer->answers, NULL, body);
+    body_write(peer, &peer->answers, NULL, NULL, body);
     if (peer->answers.n == 0)
         memset(peer->n_answers_for, 0, sizeof peer->n_answers_for);
     *parked = (struct parked){ 0 };

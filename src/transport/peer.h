@@ -33,6 +33,8 @@ struct link {
     uint64_t asked_ms;
     uint32_t rest_ms;                     /* the next rest */
     struct frame_queue queue;
+    struct frame_queue asked;             /* bulk: the frames of the exchange in flight */
+    bool left;                            /* bytes of it were handed to the socket */
     bool overflowed;                      /* frames were dropped since the last exchange */
     bool lost;                            /* on_unreachable is due */
 };
@@ -84,9 +86,9 @@ bool log_due(uint64_t *last_ms);
 /* ---- body.c */
 
 /* Appends an envelope to `peer` and as many frames as fit from `first`, then `second` (may be
- * NULL).  Returns their number. */
+ * NULL).  Keeps references to them in `kept`, unless NULL.  Returns their number. */
 uint32_t body_write(struct peer *peer, struct frame_queue *first, struct frame_queue *second,
-                    struct evbuffer *out);
+                    struct frame_queue *kept, struct evbuffer *out);
 /* What came in answer to an exchange; false if the node will have none of it. */
 bool body_deliver(struct peer *peer, struct evbuffer *in);
 

@@ -23,7 +23,7 @@ struct node {
     uint32_t frames, answers;
     uint64_t bytes;
     char last[64], first[64];
-    uint32_t unreachable[LANES], refused;
+    uint32_t unreachable[LANES], refused, unsent;
     char why[REFUSAL_MAX];
     enum verdict verdict;
     bool late;             /* answer from a timer, not from on_body */
@@ -113,6 +113,15 @@ static void on_unreachable(void *arg, raft_id peer, enum lane lane)
     node->unreachable[lane]++;
 }
 
+static void on_unsent(void *arg, raft_id peer, struct slice frame)
+{
+    struct node *node = arg;
+    (void)peer;
+    node->unsent++;
+    const char *bytes = frame.data;
+    snprintf(node->last, sizeof node->last, "%.*s", (int)frame.size - 4, bytes + 4);
+}
+
 static void on_refused(void *arg, raft_id peer, const char *why)
 {
     struct node *node = arg;
@@ -139,7 +148,7 @@ static void node_open(struct node *node, uint16_t port)
 
 static void node_start(struct node *node)
 {
-    struct network_events events = { on_body, on_unreachable, on_refused, node };
+    struct network_events events = { on_body, on_unreachable, on_unsent, on_refused, node };
     transport_start(node->transport, &events);
 }
 
@@ -436,6 +445,38 @@ START_TEST(B28_dead_peers_do_not_disturb_the_others)
 }
 END_TEST
 
+/* What certainly never left may be sent to another; of the rest nobody knows. */
+START_TEST(frames_that_never_left_are_given_back)
+{
+    introduce_at(&nodes[0], &nodes[1], "127.0.0.1", 1); /* nobody listens */
+    say(&nodes[0], &nodes[1], LANE_BULK, false, "one");
+    say(&nodes[0], &nodes[1], LANE_BULK, false, "two");
+    WAIT(nodes[0].unreachable[LANE_BULK], 1);
+    ck_assert_uint_eq(nodes[0].unsent, 2);
+    ck_assert_str_eq(nodes[0].last, "two");
+
+    uint16_t silent;
+    int fd = tool_listen(&silent); /* takes the bytes, never answers */
+    introduce_at(&nodes[0], &nodes[2], "127.0.0.1", silent);
+    say(&nodes[0], &nodes[2], LANE_BULK, false, "three");
+    WAIT(nodes[0].unreachable[LANE_BULK], 2);
+    ck_assert_uint_eq(nodes[0].unsent, 2);
+    close(fd);
+
+    say(&nodes[0], &nodes[3], LANE_BULK, false, "?four"); /* arrives and is answered */
+    WAIT(nodes[0].answers, 1);
+    uint16_t port = nodes[3].port;
+    transport_free(nodes[3].transport);
+    nodes[3].transport = NULL;
+    tool_turn(base, 50); /* the end of the kept connection is seen */
+    say(&nodes[0], &nodes[3], LANE_BULK, false, "five");
+    WAIT(nodes[0].unreachable[LANE_BULK], 3);
+    ck_assert_uint_eq(nodes[0].unsent, 3);
+    ck_assert_str_eq(nodes[0].last, "five");
+    node_open(&nodes[3], port);
+}
+END_TEST
+
 START_TEST(a_silent_peer_is_given_up_after_the_deadline)
 {
     uint16_t silent;
@@ -629,6 +670,7 @@ int main(void)
     tcase_add_test(tcase, a_peer_that_restarts_is_found_again);
     tcase_add_test(tcase, who_is_heard_from_is_tried_at_once);
     tcase_add_test(tcase, B28_dead_peers_do_not_disturb_the_others);
+    tcase_add_test(tcase, frames_that_never_left_are_given_back);
     tcase_add_test(tcase, a_silent_peer_is_given_up_after_the_deadline);
     tcase_add_test(tcase, another_node_at_the_address_is_not_taken_for_the_peer);
     tcase_add_test(tcase, a_peer_may_move);

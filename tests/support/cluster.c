@@ -11,6 +11,7 @@ struct packet {
     uint64_t at_ms;
     uint32_t from, to;
     enum lane lane;
+    bool alone; /* it has no duplicate */
     struct blob *body;
 };
 TAILQ_HEAD(packets, packet);
@@ -164,14 +165,30 @@ static void post(struct member *member, uint32_t to, enum lane lane)
     const struct cluster_options *o = &cluster->options;
     struct blob *body = make_body(member, to, &member->out[to][lane]);
     uint32_t copies = draw(cluster) % 100 < o->duplicate_percent ? 2 : 1;
+    bool alone = copies == 1;
     while (copies-- > 0) {
         struct packet *packet = memory_new(sizeof *packet);
-        *packet = (struct packet){ .from = member->self, .to = to, .lane = lane };
+        *packet = (struct packet){ .from = member->self, .to = to, .lane = lane, .alone = alone };
         packet->body = blob_ref(body);
         packet->at_ms = cluster->now_ms + between(cluster, o->delay_min_ms, o->delay_max_ms);
         enqueue(cluster, packet);
     }
     blob_unref(body);
+}
+
+static void tell_sender(struct member *from, struct member *to, const struct packet *packet)
+{
+    struct slice rest = slice_of(packet->body->data + ENVELOPE_SIZE,
+                                 packet->body->size - ENVELOPE_SIZE);
+    static struct frame_scratch scratch;
+    struct frame frame;
+    const unsigned char *at = rest.data;
+    while (packet->alone && frame_decode(&rest, &scratch, &frame) == OK) {
+        const unsigned char *end = rest.data;
+        from->events.on_unsent(from->events.arg, to->identity.id, slice_of(at, (size_t)(end - at)));
+        at = end;
+    }
+    from->events.on_unreachable(from->events.arg, to->identity.id, packet->lane);
 }
 
 static void deliver(struct cluster *cluster, struct packet *packet)
@@ -181,7 +198,7 @@ static void deliver(struct cluster *cluster, struct packet *packet)
                 draw(cluster) % 100 < cluster->options.loss_percent;
     if (lost) {
         if (from->node != NULL && draw(cluster) % 2 == 0) /* sometimes the sender is told */
-            from->events.on_unreachable(from->events.arg, to->identity.id, packet->lane);
+            tell_sender(from, to, packet);
         return;
     }
     struct envelope envelope;
