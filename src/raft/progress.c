@@ -14,7 +14,8 @@ void progress_init(struct progress *p, raft_index next)
     p->match = 0;
     p->next = next;
     p->probing = true;
-    p->probe_sent = p->late = p->nudged = false;
+    p->probe_sent = p->probe_empty = p->late = p->nudged = false;
+    p->resent = false;
     p->contact = 0;
     p->round = 0;
     p->beat_match = 0;
@@ -24,8 +25,9 @@ void progress_init(struct progress *p, raft_index next)
 
 void progress_become_probe(struct progress *p)
 {
+    p->resent = true;
     p->probing = true;
-    p->probe_sent = p->late = false;
+    p->probe_sent = p->probe_empty = p->late = false;
     p->next = p->match + 1;
     flight_clear(p);
 }
@@ -76,6 +78,7 @@ bool progress_matched(struct progress *p, raft_index match)
     if (match <= p->match)
         return false;
     p->match = match;
+    p->resent = false;
     if (p->next <= match)
         p->next = match + 1;
     /* An acknowledgement covers everything before it, and may end inside an append that the
@@ -91,6 +94,7 @@ void progress_beat(struct progress *p)
 {
     p->late = !p->probing && p->match == p->beat_match && p->match + 1 < p->beat_next;
     p->nudged = false;
+    p->resent = false; /* what is sent again may be lost again */
     p->beat_match = p->match;
     p->beat_next = p->next;
 }

@@ -11,8 +11,10 @@ struct progress {
     raft_index next;  /* nextIndex; always > match */
     bool probing;
     bool probe_sent;  /* probing: the one append is under way */
+    bool probe_empty; /* and carries no entries, so that its answer does not raise match */
     bool late;        /* set at a heartbeat: what was sent before the last one is unanswered */
     bool nudged;      /* an empty append has asked since the last heartbeat */
+    bool resent;      /* since match last rose or a heartbeat, all under way was sent again */
     raft_msec contact;       /* last reply in this term; 0: none */
     uint64_t round;          /* highest read round echoed */
     raft_index beat_match, beat_next; /* at the last heartbeat */
@@ -22,7 +24,7 @@ struct progress {
 
 void progress_init(struct progress *p, raft_index next);
 
-/* From now on probed, from the entry after match on. */
+/* From now on probed, from the entry after match on.  What was under way counts as lost. */
 void progress_become_probe(struct progress *p);
 void progress_become_replicate(struct progress *p);
 

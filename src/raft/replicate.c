@@ -30,6 +30,7 @@ static void send_probe(struct raft *r, uint32_t place, bool with_entries)
         p->next = r->trail.base + 1;
     append_message(r, place, p->next - 1, with_entries ? batch_from(r, p->next) : 0);
     p->probe_sent = true;
+    p->probe_empty = !with_entries || p->next > r->trail.last;
 }
 
 /* The last probe was not answered: asks again, without entries, which may be many. */
@@ -148,8 +149,11 @@ static void become_probe(struct raft *r, uint32_t place)
 static void on_accepted(struct raft *r, uint32_t place, raft_index match)
 {
     struct progress *p = &r->progress[place];
+    bool answers_probe = p->probing && match + 1 >= p->next;
     bool news = progress_matched(p, match);
-    if (p->probing && match >= p->match)
+    /* A probe with entries is answered by a higher match; an answer without news is an older one's
+     * and must not have everything sent once more. */
+    if (answers_probe && (news || (p->probe_empty && match == p->match)))
         progress_become_replicate(p);
     if (news)
         advance_commit(r);
@@ -160,19 +164,19 @@ static void on_refused(struct raft *r, uint32_t place, const struct raft_msg *ms
 {
     struct progress *p = &r->progress[place];
     raft_index prev = msg->append_reply.match;
-    /* A late or repeated refusal: since then the follower has acknowledged prev, or it has been
-     * asked about another place.  next never falls to match or below. */
-    bool late = prev <= p->match || prev >= p->next || (p->probing && prev != p->next - 1);
+    /* A late or repeated refusal: since then the follower has acknowledged prev (a refusal made
+     * after that names a place at or above match), or it has been asked about another place, or all
+     * that was under way is being sent again already: each answer that is news may cause that once,
+     * else late refusals would feed on each other.  next never falls to match or below. */
+    bool late = prev <= p->match || prev >= p->next || msg->append_reply.conflict < p->match ||
+                (p->probing ? prev != p->next - 1 : p->resent);
     if (late && !mutant("late-refusal-counts")) {
         raft_emit(r, RAFT_TRACE_IGNORED, msg->type, msg->from, msg->term, r->term);
         return;
     }
-    if (!p->probing) { /* something was lost on the way; where the logs agree is known */
-        become_probe(r, place);
-        return;
-    }
     /* §5.3: "decrement nextIndex to bypass all of the conflicting entries in that term": the
-     * entries here of later terms than the follower's at `conflict` are not in its log. */
+     * entries here of later terms than the follower's at `conflict` are not in its log.  If something
+     * was lost on the way, this is the last that came, though it may not be durable there yet. */
     raft_index agree = trail_find(&r->trail, msg->append_reply.conflict,
                                   msg->append_reply.conflict_term);
     if (agree >= prev)
@@ -182,7 +186,10 @@ static void on_refused(struct raft *r, uint32_t place, const struct raft_msg *ms
     if (agree < r->trail.base)
         agree = r->trail.base;
     /* If there is nowhere further back to go, the next heartbeat asks again, not this step. */
-    p->probe_sent = agree + 1 >= p->next;
+    bool further = agree + 1 < p->next;
+    if (!p->probing)
+        progress_become_probe(p);
+    p->probe_sent = !further;
     p->next = agree + 1;
     raft_emit(r, RAFT_TRACE_PROBE, msg->from, p->match, p->next, 0);
 }
