@@ -45,6 +45,9 @@ struct node_host {
     void (*wake)(void *arg);            /* call node_run at the end of this loop turn */
     /* The cluster refuses this node for good (wrong cluster, replaced data directory). */
     void (*refused)(void *arg, const char *why);
+    /* What the stores keep cannot be read (ERR_CORRUPT, ERR_IO): nothing more may be served.  May
+     * be NULL. */
+    void (*damaged)(void *arg, enum err err);
     void *arg;
 };
 
@@ -62,6 +65,9 @@ void node_free(struct node *node);
 
 /* What the network shall call, once the node exists (transport_start). */
 struct network_events node_network_events(struct node *node);
+
+/* Called by readers of the state machine that got ERR_CORRUPT or ERR_IO. */
+void node_damaged(struct node *node, enum err err);
 
 void node_run(struct node *node);
 uint64_t node_deadline(const struct node *node); /* on the host's monotonic clock, ms */

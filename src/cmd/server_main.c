@@ -213,11 +213,21 @@ static void refused(void *arg, const char *why)
     panic(EXIT_STATUS_REFUSED, "the cluster refuses this node: %s", why);
 }
 
+static void damaged(void *arg, enum err err)
+{
+    (void)arg;
+    panic(err == ERR_IO ? EXIT_STATUS_IO : EXIT_STATUS_CORRUPT,
+          "the state cannot be read: %s; this node stops, its data is left as it is; replace this "
+          "member by a new one with an empty --data-dir",
+          err_text(err));
+}
+
 static int open_node(struct process *process)
 {
     char message[STORAGE_MESSAGE_MAX];
     struct node_host host = loop_host(&process->loop);
     host.refused = refused;
+    host.damaged = damaged;
     enum err err = node_new(&process->config, &host, process->log, process->state,
                             transport_network(process->transport), &process->node, message);
     if (err == OK)

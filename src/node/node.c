@@ -194,6 +194,12 @@ struct statemachine *node_statemachine(struct node *node)
     return node->sm;
 }
 
+void node_damaged(struct node *node, enum err err)
+{
+    if (node->host.damaged != NULL && (err == ERR_CORRUPT || err == ERR_IO))
+        node->host.damaged(node->host.arg, err);
+}
+
 const struct identity *node_identity(const struct node *node)
 {
     return &node->config.identity;

@@ -109,7 +109,7 @@ void node_read_entries(struct node *node, raft_index first, log_read_fn *fn, voi
             panic(err == ERR_IO ? EXIT_STATUS_IO : EXIT_STATUS_CORRUPT,
                   "the log entry %llu cannot be read (%s): this node stops, its log is left as it "
                   "is; give the node a new data directory and a new address to rejoin",
-                  (unsigned long long)first, err_name(err));
+                  (unsigned long long)from.next, err_name(err));
         if (from.stopped)
             return;
         first = from.next;

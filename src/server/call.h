@@ -126,6 +126,8 @@ struct failure {
 void call_fail_with(struct call *call, const struct failure *failure);
 void call_fail(struct call *call, const struct problem *problem); /* nothing was applied */
 void call_fail_err(struct call *call, enum err err, const char *message);
+/* The same for what the state machine could not read: the node is to stop. */
+void call_fail_damaged(struct call *call, enum err err, const char *message);
 /* An op that did not end with OK, by the node's word or by the state machine's. */
 void call_fail_op(struct call *call);
 

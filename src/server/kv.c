@@ -66,7 +66,7 @@ static void get_done(struct call *call)
     }
     enum err err = statemachine_read_begin(sm);
     if (err != OK) {
-        call_fail_err(call, err, "the storage could not be read");
+        call_fail_damaged(call, err, "the storage could not be read");
         return;
     }
     err = statemachine_get(sm, call->key, &item);
@@ -75,7 +75,7 @@ static void get_done(struct call *call)
     else if (err == ERR_KEY_NOT_FOUND)
         fail_not_found(call);
     else
-        call_fail_err(call, err, "the stored value could not be read");
+        call_fail_damaged(call, err, "the stored value could not be read");
     statemachine_read_end(sm);
 }
 

@@ -79,7 +79,7 @@ static void list_done(struct call *call)
     }
     enum err err = statemachine_read_begin(sm);
     if (err != OK) {
-        call_fail_err(call, err, "the storage could not be read");
+        call_fail_damaged(call, err, "the storage could not be read");
         return;
     }
     json_init(&page.out);
@@ -95,7 +95,7 @@ static void list_done(struct call *call)
         call_reply_json(call, 200, &page.out);
     } else {
         json_fini(&page.out);
-        call_fail_err(call, err, "the stored keys could not be read");
+        call_fail_damaged(call, err, "the stored keys could not be read");
     }
 }
 

@@ -225,6 +225,13 @@ void call_fail_err(struct call *call, enum err err, const char *message)
     call_fail(call, &problem);
 }
 
+void call_fail_damaged(struct call *call, enum err err, const char *message)
+{
+    struct node *node = call->server->node;
+    call_fail_err(call, err, message);
+    node_damaged(node, err);
+}
+
 /* The state machine refused the command: which operation, and what it found. */
 static void fail_result(struct call *call)
 {

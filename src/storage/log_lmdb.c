@@ -11,6 +11,7 @@
 #include "writer.h"
 
 #include <holdfast/clock.h>
+#include <holdfast/log.h>
 #include <holdfast/panic.h>
 
 #include <inttypes.h>
@@ -155,6 +156,16 @@ static raft_index index_of(MDB_val key)
     return index;
 }
 
+static enum err decode(const struct log_lmdb *log, raft_index index, MDB_val value,
+                       struct record *record)
+{
+    enum err err = record_decode(index, slice_of_val(value), record);
+    if (err != OK)
+        log_error("a log entry does not match its checksum", "path=%s index=%llu", log->path,
+                  (unsigned long long)index);
+    return err;
+}
+
 static enum err read_from(struct log_lmdb *log, raft_index first, log_read_fn *fn, void *arg)
 {
     MDB_val key = { sizeof first, &first }, value;
@@ -165,7 +176,7 @@ static enum err read_from(struct log_lmdb *log, raft_index first, log_read_fn *f
         struct record record;
         if (index_of(key) != index) /* a hole */
             return ERR_CORRUPT;
-        enum err err = record_decode(index, slice_of_val(value), &record);
+        enum err err = decode(log, index, value, &record);
         if (err != OK)
             return err;
         if (!fn(arg, index, slice_of_val(value)))
@@ -196,7 +207,7 @@ static enum err term_at(void *arg, raft_index index, raft_term *term)
     if (code != 0)
         return lmdb_err(code);
     struct record record;
-    enum err err = record_decode(index, slice_of_val(value), &record);
+    enum err err = decode(log, index, value, &record);
     if (err == OK)
         *term = record.term;
     return err;

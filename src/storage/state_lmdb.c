@@ -9,10 +9,15 @@
 #include "writer.h"
 
 #include <holdfast/clock.h>
+#include <holdfast/log.h>
 #include <holdfast/panic.h>
 
 #include <stdio.h>
 #include <stdlib.h>
+
+static const char *const table_names[STATE_TABLES] = {
+    [TABLE_META] = "meta", [TABLE_KV] = "kv", [TABLE_MEMBERS] = "members"
+};
 
 struct state_lmdb {
     struct state_store base;
@@ -121,6 +126,31 @@ static void state_read_end(struct state_store *store)
     lmdb_reader_end(&state->reader);
 }
 
+/* As in a URL's path: a key may hold anything. */
+static void print_key(struct slice key, char *out, size_t room)
+{
+    const unsigned char *bytes = key.data;
+    size_t used = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < key.size && used + 4 < room; i++) {
+        bool plain = bytes[i] > ' ' && bytes[i] < 0x7f && bytes[i] != '%';
+        used += (size_t)snprintf(out + used, room - used, plain ? "%c" : "%%%02X", bytes[i]);
+    }
+}
+
+static enum err load(struct state_lmdb *state, enum state_table table, struct slice key,
+                     struct slice stored, struct slice *value)
+{
+    enum err err = value_load(table, key, stored, value);
+    if (err == OK)
+        return OK;
+    char printed[KEY_SIZE_MAX * 3 + 1];
+    print_key(key, printed, sizeof printed);
+    log_error("a stored value does not match its checksum", "path=%s table=%s key=%s", state->path,
+              table_names[table], printed);
+    return err;
+}
+
 static enum err state_get(struct state_store *store, enum state_table table, struct slice key,
                           struct slice *value)
 {
@@ -132,7 +162,7 @@ static enum err state_get(struct state_store *store, enum state_table table, str
     int code = mdb_get(state->reader.txn, state->dbis[table], &k, &v);
     if (code != 0)
         return lmdb_err(code);
-    return value_load(table, key, slice_of_val(v), value);
+    return load(state, table, key, slice_of_val(v), value);
 }
 
 static struct state_cursor *state_cursor_open(struct state_store *store, enum state_table table)
@@ -166,7 +196,7 @@ static enum err finish(struct state_cursor *cursor, int code, MDB_val key, MDB_v
     if (code != 0)
         return lmdb_err(code);
     *found_key = slice_of_val(key);
-    return value_load(cursor->table, *found_key, slice_of_val(found), value);
+    return load(cursor->store, cursor->table, *found_key, slice_of_val(found), value);
 }
 
 static enum err state_seek(struct state_cursor *cursor, struct slice key, bool backward,
@@ -243,13 +273,10 @@ static const struct state_store_ops ops = {
 
 static enum err look(struct state_lmdb *state, char *message)
 {
-    static const char *const names[STATE_TABLES] = {
-        [TABLE_META] = "meta", [TABLE_KV] = "kv", [TABLE_MEMBERS] = "members"
-    };
     struct lmdb_txn txn;
     lmdb_txn_begin(&txn, state->env);
     for (unsigned i = 0; i < STATE_TABLES; i++)
-        state->dbis[i] = lmdb_txn_database(&txn, names[i], 0);
+        state->dbis[i] = lmdb_txn_database(&txn, table_names[i], 0);
     uint64_t used = lmdb_txn_used_bytes(&txn, state->dbis, STATE_TABLES);
     int code = lmdb_txn_commit(&txn);
     if (code != 0)

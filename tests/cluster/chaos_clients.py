@@ -12,8 +12,9 @@ from cluster import PATIENCE
 
 TIMEOUT_S = 0.2
 KEYS = 10
-# Operations with an unknown outcome stay open for ever, so no key lives for ever.
-OPS_PER_EPOCH = 2500
+# Operations with an unknown outcome stay open for ever, and the checker has to try all of them at
+# each place; so the keys are changed for fresh ones after so many operations.
+OPS_PER_EPOCH, UNKNOWN_PER_EPOCH = 2500, 25
 
 
 class NotSent(Exception):
@@ -87,17 +88,18 @@ class Shared:
         self.directory = directory
         self.ending = threading.Event()
         self.lock = threading.Lock()
-        self.asked = 0
+        self.epoch = 0
+        self.in_epoch = {"ok": 0, "condition": 0, "failed": 0, "unknown": 0}
         self.outcomes = {"ok": 0, "condition": 0, "failed": 0, "unknown": 0}
         self.kinds = {}
         self.problems = []
 
-    def epoch(self):
-        return self.asked // OPS_PER_EPOCH
-
     def count(self, kind, outcome):
         with self.lock:
-            self.asked += 1
+            self.in_epoch[outcome] += 1
+            if sum(self.in_epoch.values()) >= OPS_PER_EPOCH or self.in_epoch["unknown"] >= UNKNOWN_PER_EPOCH:
+                self.in_epoch = dict.fromkeys(self.in_epoch, 0)
+                self.epoch += 1
             self.outcomes[outcome] += 1
             self.kinds[kind] = self.kinds.get(kind, 0) + 1
 
@@ -128,7 +130,7 @@ class Client(threading.Thread):
     # ---- what to ask
 
     def key(self, i=None):
-        return f"k{self.rng.randrange(KEYS) if i is None else i}.{self.shared.epoch()}"
+        return f"k{self.rng.randrange(KEYS) if i is None else i}.{self.shared.epoch}"
 
     def value(self):
         self.writes += 1

@@ -236,7 +236,7 @@ static void start(struct cluster *cluster, uint32_t i)
                                   .check_quorum = true };
     snprintf(config.http_addr, sizeof config.http_addr, "http.test:%u", 8000 + i);
     memcpy(config.members, cluster->peers, sizeof cluster->peers);
-    struct node_host host = { now_ms, now_us, wall_ms, wake, on_refused, member };
+    struct node_host host = { now_ms, now_us, wall_ms, wake, on_refused, NULL, member };
     char message[STORAGE_MESSAGE_MAX];
     enum err err = node_new(&config, &host, member->log, member->state, &member->network,
                             &member->node, message);

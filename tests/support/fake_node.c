@@ -94,6 +94,12 @@ uint32_t node_members(const struct node *node, struct node_member *out)
     return node->n_members;
 }
 
+void node_damaged(struct node *node, enum err err)
+{
+    (void)node;
+    (void)err;
+}
+
 const struct identity *node_identity(const struct node *node)
 {
     return &node->identity;
