@@ -106,6 +106,18 @@ static bool outdated(const struct node *node, const struct raft_msg *msg)
     return !pre && msg->term != node->term;
 }
 
+/* The oldest that is not to oneself: Raft repeats what is lost between servers, but a candidate's
+ * own vote comes only once. */
+static void drop_one_held(struct node *node)
+{
+    uint32_t i = 0;
+    while (i < node->n_held && node->held[i].to == node->config.identity.id)
+        i++;
+    ASSERT(i < node->n_held); /* at most one to itself for each unfinished write */
+    node->n_held--;
+    memmove(node->held + i, node->held + i + 1, (node->n_held - i) * sizeof *node->held);
+}
+
 /* RULE (durability 1): a message waits for its ticket. */
 void outbox_send(struct node *node, const struct raft_msg *msg)
 {
@@ -113,10 +125,8 @@ void outbox_send(struct node *node, const struct raft_msg *msg)
         send_now(node, msg);
         return;
     }
-    if (node->n_held == HELD_MAX) {
-        memmove(node->held, node->held + 1, (HELD_MAX - 1) * sizeof *node->held);
-        node->n_held--;
-    }
+    if (node->n_held == HELD_MAX)
+        drop_one_held(node);
     node->held[node->n_held++] = *msg;
 }
 
