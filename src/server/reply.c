@@ -284,9 +284,7 @@ void call_fail_op(struct call *call)
         failure.outcome = op->outcome;
     problem_set(&problem, op->err, "", "%s", err_text(public_err(op->err)));
     if (op->err == ERR_TIMEOUT && op->type == OP_WRITE && op->outcome == OUTCOME_UNKNOWN)
-        problem_set(&problem, op->err, "",
-                    "the write was not confirmed in %ums; it may still be applied",
-                    call->options.timeout_ms);
+        problem_set(&problem, op->err, "", "the write was not confirmed; it may still be applied");
     else if (op->err == ERR_TIMEOUT)
         problem_set(&problem, op->err, "", "the request was not done in %ums",
                     call->options.timeout_ms);

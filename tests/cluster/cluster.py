@@ -32,6 +32,14 @@ BUG = re.compile(r"assertion failed|Sanitizer|runtime error:|Segmentation fault"
 PATIENCE = float(os.environ.get("HOLDFAST_PATIENCE", "1"))
 
 
+# Slow builds, or a test that is not about elections: a process that waits for a processor for
+# longer than the default election timeout is no leader that failed.
+if PATIENCE > 1:
+    os.environ.setdefault("HOLDFAST_ELECTION_TIMEOUT", f"{150 * PATIENCE:.0f}-{300 * PATIENCE:.0f}ms")
+    os.environ.setdefault("HOLDFAST_HEARTBEAT_INTERVAL", f"{50 * PATIENCE:.0f}ms")
+CALM = {"HOLDFAST_ELECTION_TIMEOUT": f"{600 * PATIENCE:.0f}-{1000 * PATIENCE:.0f}ms"}
+
+
 def number(name, default):
     """A parameter of a test, from the environment."""
     return int(os.environ.get(name, default))
@@ -141,7 +149,8 @@ class Node:
         self.ended_by_us = False
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.cluster.wrapper + command, stdout=log, stderr=log,
-                                            stdin=subprocess.DEVNULL)
+                                            stdin=subprocess.DEVNULL,
+                                            env={**os.environ, **self.cluster.environment})
         return self
 
     def running(self):
@@ -198,9 +207,10 @@ class Node:
 
 
 class Cluster:
-    def __init__(self, n, *extra, wrapper=(), keep=False):
+    def __init__(self, n, *extra, wrapper=(), keep=False, environment=None):
         self.directory = tempfile.mkdtemp(prefix="holdfast-test-")
         self.extra, self.wrapper, self.keep = extra, list(wrapper), keep
+        self.environment = environment or {}
         self.ports = Ports()
         self.nodes = []
         for i in range(n):
@@ -311,7 +321,7 @@ class SharedCluster(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.cluster = Cluster(cls.NODES)
+        cls.cluster = Cluster(cls.NODES, environment=CALM)
         try:
             cls.start()
             cls.cluster.wait_ready()
