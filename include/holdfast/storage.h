@@ -67,6 +67,7 @@ struct log_stats {
     uint64_t commits, entries_written, bytes_written;
     uint64_t commit_us_total, commit_us_max; /* time in the transactions' commits */
     uint64_t map_bytes, used_bytes;          /* pages in use, not file size */
+    uint64_t room_bytes; /* so much more may be stored, by map and disk, and the store still works */
 };
 
 struct log_store;
@@ -118,7 +119,7 @@ struct state_job {
 
 struct state_stats {
     uint64_t commits, changes_written, commit_us_total, commit_us_max;
-    uint64_t map_bytes, used_bytes;
+    uint64_t map_bytes, used_bytes, room_bytes;
 };
 
 struct state_store;

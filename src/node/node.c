@@ -276,19 +276,25 @@ static void pump_core(struct node *node, uint64_t now_ms)
     }
 }
 
-static void check_space(struct node *node)
+/* What is on its way to the stores must fit too.  What is pending can take its size twice: the
+ * pages that a flush replaces are free only after the next one. */
+void node_check_space(struct node *node)
 {
     struct log_stats log;
     struct state_stats state;
     node->log->ops->stats(node->log, &log);
     node->state->ops->stats(node->state, &state);
-    bool full = log.used_bytes > log.map_bytes / 10 * 9 ||
-                state.used_bytes > state.map_bytes / 10 * 9;
+    uint64_t need = node->writes_bytes + 2 * (uint64_t)statemachine_pending_bytes(node->sm);
+    bool full = log.room_bytes < need || state.room_bytes < need;
     if (full && !node->no_space)
         log_error("the storage is nearly full, writes are refused",
-                  "log_used=%" PRIu64 " log_map=%" PRIu64 " state_used=%" PRIu64
-                  " state_map=%" PRIu64,
-                  log.used_bytes, log.map_bytes, state.used_bytes, state.map_bytes);
+                  "log_room=%" PRIu64 " log_map=%" PRIu64 " state_room=%" PRIu64
+                  " state_map=%" PRIu64 " needed=%" PRIu64,
+                  log.room_bytes, log.map_bytes, state.room_bytes, state.map_bytes, need);
+    if (!full && node->no_space)
+        log_info("the storage has room again", "log_room=%" PRIu64 " state_room=%" PRIu64,
+                 log.room_bytes, state.room_bytes);
+    node->unchecked_bytes = 0;
     node->no_space = full;
 }
 
@@ -300,7 +306,7 @@ static void sweep(struct node *node, uint64_t now_ms)
     info_expire(node, now_ms, false);
     if (now_ms >= node->space_ms) {
         node->space_ms = now_ms + SPACE_CHECK_MS;
-        check_space(node);
+        node_check_space(node);
     }
 }
 

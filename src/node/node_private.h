@@ -26,6 +26,7 @@ enum {
     SWEEP_MS = 20,             /* how exactly deadlines of requests are kept */
     ANNOUNCE_RETRY_MS = 1000,
     SPACE_CHECK_MS = 1000,
+    SPACE_CHECK_BYTES = 256 * 1024,
     INFO_TIMEOUT_MS = 500,     /* how long the leader is waited for before own knowledge must do */
     IDLE_FLUSH_MS = 100,       /* nothing applied for so long: flush what there is */
     FLUSH_BYTES = 16 * 1024 * 1024, /* flush early above so many pending bytes */
@@ -116,6 +117,7 @@ struct node {
     struct op_list orphans;     /* proposed in an earlier leadership; their fate is not yet known */
     struct op_list forwarded;   /* handed to the leader, no answer yet */
     uint64_t n_writes, writes_bytes;
+    uint64_t unchecked_bytes;   /* accepted since the space was last looked at */
     raft_index orphans_first;   /* lowest index among the orphans */
     bool stepping;              /* in a step: no other may begin */
 
@@ -160,6 +162,8 @@ struct node {
 
 /* ---- node.c */
 void node_wake(struct node *node);
+/* Sets no_space. */
+void node_check_space(struct node *node);
 uint64_t node_now(const struct node *node);
 bool node_single(const struct node *node); /* the only voter */
 struct peer *node_peer(struct node *node, raft_id id); /* NULL: not a member, or self */

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 /* Address space, not memory and not disk.  Sanitizers and `ulimit -v` may give less (ENOMEM), and
  * so does valgrind (EINVAL). */
@@ -174,6 +175,30 @@ uint64_t lmdb_map_bytes(MDB_env *env)
     MDB_envinfo info;
     mdb_env_info(env, &info);
     return info.me_mapsize;
+}
+
+/* Pages that are free within the file count as room on the disk: the file never shrinks. */
+static uint64_t disk_room_bytes(MDB_env *env, const MDB_envinfo *info, uint64_t used)
+{
+    static const uint64_t reserve = (uint64_t)16 << 20;
+    struct statvfs disk;
+    MDB_stat stat;
+    int fd;
+    if (mdb_env_get_fd(env, &fd) != 0 || mdb_env_stat(env, &stat) != 0 || fstatvfs(fd, &disk) != 0)
+        return UINT64_MAX; /* the disk itself will say */
+    uint64_t file = (info->me_last_pgno + 1) * (uint64_t)stat.ms_psize;
+    uint64_t room = (uint64_t)disk.f_bavail * disk.f_frsize + (file > used ? file - used : 0);
+    return room > reserve ? room - reserve : 0;
+}
+
+uint64_t lmdb_room_bytes(MDB_env *env, uint64_t used)
+{
+    MDB_envinfo info;
+    mdb_env_info(env, &info);
+    uint64_t most = info.me_mapsize / 10 * 9;
+    uint64_t in_map = most > used ? most - used : 0;
+    uint64_t on_disk = disk_room_bytes(env, &info, used);
+    return in_map < on_disk ? in_map : on_disk;
 }
 
 static uint64_t database_bytes(MDB_txn *txn, MDB_dbi dbi)

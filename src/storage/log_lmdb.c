@@ -300,6 +300,7 @@ static void log_stats_get(struct log_store *store, struct log_stats *out)
     out->commit_us_max = commit_stats_get(&log->stats.commit_us_max);
     out->map_bytes = lmdb_map_bytes(log->env);
     out->used_bytes = commit_stats_get(&log->stats.used_bytes);
+    out->room_bytes = lmdb_room_bytes(log->env, out->used_bytes);
 }
 
 /* ---- opening and closing */

@@ -156,6 +156,8 @@ static void log_stats_get(struct log_store *store, struct log_stats *out)
     out->map_bytes = log->options.log_map_bytes > 0 ? log->options.log_map_bytes
                                                     : (uint64_t)1 << DEFAULT_BYTES_LOG2;
     out->used_bytes = log->disk->log.bytes;
+    uint64_t most = out->map_bytes / 10 * 9;
+    out->room_bytes = most > out->used_bytes ? most - out->used_bytes : 0;
 }
 
 static void log_close(struct log_store *store)

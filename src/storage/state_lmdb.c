@@ -235,6 +235,7 @@ static void state_stats_get(struct state_store *store, struct state_stats *out)
     out->commit_us_max = commit_stats_get(&state->stats.commit_us_max);
     out->map_bytes = lmdb_map_bytes(state->env);
     out->used_bytes = commit_stats_get(&state->stats.used_bytes);
+    out->room_bytes = lmdb_room_bytes(state->env, out->used_bytes);
 }
 
 /* ---- opening and closing */

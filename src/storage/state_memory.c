@@ -189,6 +189,8 @@ static void state_stats_get(struct state_store *store, struct state_stats *out)
     out->map_bytes = state->options.state_map_bytes > 0 ? state->options.state_map_bytes
                                                         : (uint64_t)1 << DEFAULT_BYTES_LOG2;
     out->used_bytes = state->disk->state_bytes;
+    uint64_t most = out->map_bytes / 10 * 9;
+    out->room_bytes = most > out->used_bytes ? most - out->used_bytes : 0;
 }
 
 static void state_close(struct state_store *store)

@@ -8,6 +8,7 @@ import errno
 import itertools
 import os
 import shutil
+import subprocess
 import unittest
 
 import chaos_disk as disk
@@ -161,6 +162,90 @@ class Damage(unittest.TestCase):
             except OSError:
                 pass
             self.stops_for_it(node, "key11")
+
+
+class Full(unittest.TestCase):
+    """Too little room: writes are refused in time, all else goes on, and they come back."""
+    VALUE = b"v" * 500_000
+
+    def fill(self, node, writes=2000):
+        """As fast as it goes, until three in a row are refused; returns how many were taken."""
+        taken, refused = 0, 0
+        for i in range(writes):
+            answer = node.put(f"big{i:04d}", self.VALUE)
+            if answer.status == 200:
+                taken, refused = taken + 1, 0
+                continue
+            self.assertEqual((answer.status, answer.code(), answer.outcome()),
+                             (503, "no_space", "not_applied"))
+            self.assertIn("Retry-After", answer.headers)
+            refused += 1
+            if refused == 3 and taken > 20:
+                return taken
+            wait_for("what waits in memory is stored", lambda: node.put("small", b"x").status == 200
+                     or "no_space" in node.status()["alarms"], 5)
+        raise AssertionError(f"{taken} of {writes} large writes were taken, and none was refused")
+
+    def reads_and_deletes_go_on(self, node):
+        self.assertEqual(node.get("big0001").body, self.VALUE)
+        self.assertIn("no_space", node.status()["alarms"])
+        self.assertEqual(node.request("DELETE", "/kv/big0000").status, 200)
+        self.assertEqual(node.get("big0000").status, 404)
+
+    def takes_writes_again(self, node):
+        wait_for("writes are taken again", lambda: node.put("again", b"x").status == 200, 15)
+        self.assertEqual(node.status()["alarms"], [])
+
+    def test_map_of_the_state(self):
+        with ChaosCluster(3, "--state-map-size=64MiB", "--flush-interval=200ms") as cluster:
+            leader = cluster.wait_ready()
+            self.fill(leader)
+            self.reads_and_deletes_go_on(leader)
+            leader.kill()
+            leader.start()
+            leader = cluster.wait_leader()
+            wait_for("a new leader serves reads",
+                     lambda: leader.get("big0001", timeout=2).body == self.VALUE)
+            self.assertEqual(leader.request("DELETE", "/kv?prefix=big").status, 200)
+            self.takes_writes_again(leader)
+            self.assertEqual(len(cluster.running()), 3, "no node ended")
+
+    def test_map_of_the_log(self):
+        with ChaosCluster(1, "--log-map-size=64MiB", "--flush-interval=200ms") as cluster:
+            node = cluster.wait_ready()
+            self.fill(node)
+            self.reads_and_deletes_go_on(node)
+            self.assertEqual(node.stop(), 0)
+            cluster.extra = ("--log-map-size=256MiB",)
+            node.start()
+            cluster.wait_ready()
+            self.takes_writes_again(node)
+            self.assertEqual(node.get("big0001").body, self.VALUE)
+
+    def test_disk(self):
+        with ChaosCluster(1, "--flush-interval=200ms") as cluster:
+            node = cluster.nodes[0]
+            wait_for("it runs", node.status)
+            self.assertEqual(node.stop(), 0)
+            data = os.path.dirname(node.data)
+            shutil.rmtree(data)
+            os.mkdir(data)
+            if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m", "none", data],
+                              stderr=subprocess.DEVNULL, check=False).returncode != 0:
+                self.skipTest("a small disk cannot be mounted: needs root")
+            try:
+                node.start()
+                cluster.wait_ready()
+                self.fill(node)
+                self.reads_and_deletes_go_on(node)
+                subprocess.run(["mount", "-o", "remount,size=400m", data], check=True)
+                self.takes_writes_again(node)
+                self.assertEqual(node.get("big0001").body, self.VALUE)
+                node.kill()
+            finally:
+                if node.running():
+                    node.kill()
+                subprocess.run(["umount", data], check=True)
 
 
 class Directories(unittest.TestCase):
