@@ -21,8 +21,9 @@ import time
 
 import chaos_disk as disk
 import chaos_faults
+import chaos_namespaces
 from chaos_clients import Crowd
-from chaos_cluster import ChaosCluster, seeded
+from chaos_cluster import ChaosCluster, Proxy, seeded
 from cluster import PATIENCE, SEED, wait_for
 
 LINEAR = os.environ.get("HOLDFAST_LINEAR", os.path.join(disk.BUILD, "tests", "linear", "holdfast-linear"))
@@ -297,11 +298,10 @@ class Run:
         self.gates()
 
 
-def play(nodes, seconds, seed, kinds=chaos_faults.ALL, make=ChaosCluster, lying=False,
-         keep=True):
+def play(nodes, seconds, seed, kinds=chaos_faults.ALL, lying=False, keep=True, network=Proxy):
     """What was wrong."""
-    print(f"chaos: {nodes} nodes, {seconds} s, seed {seed}", flush=True)
-    with make(nodes, "--log-level=info") as cluster:
+    print(f"chaos: {nodes} nodes, {seconds} s, seed {seed}, network: {network.kind}", flush=True)
+    with ChaosCluster(nodes, "--log-level=info", network=network) as cluster:
         for node in cluster.nodes:
             node.failed_before = 0
         run = Run(cluster, seconds, seed, kinds)
@@ -339,9 +339,17 @@ def main():
     parser.add_argument("--faults", default="", help="only these, by their names")
     parser.add_argument("--lying-disks", action="store_true",
                         help="flushes do nothing: with 'power of all' the run must fail")
+    parser.add_argument("--namespaces", action="store_true",
+                        help="nodes in network namespaces instead of behind a proxy")
     options = parser.parse_args()
+    if options.namespaces:
+        why_not = chaos_namespaces.enter()
+        if why_not:
+            print(f"SKIPPED: no network namespaces here: {why_not}")
+            return 77
     problems = play(options.nodes, options.seconds, options.seed, named(options.faults),
-                    lying=options.lying_disks)
+                    lying=options.lying_disks,
+                    network=chaos_namespaces.Namespaces if options.namespaces else Proxy)
     return 1 if problems else 0
 
 

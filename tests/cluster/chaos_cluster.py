@@ -6,7 +6,7 @@ import subprocess
 
 import chaos_disk
 from chaos_disk import Faults
-from cluster import Cluster, Node
+from cluster import Cluster, Connection, Node
 
 
 class ChaosNode(Node):
@@ -15,13 +15,17 @@ class ChaosNode(Node):
     expected_status = None # with which it may end of itself
     faults = None
     routes = None
+    inside = () # runs a command in the node's network namespace
+
+    def connect(self, timeout=10.0):
+        return Connection(self.http_port, timeout, self.host)
 
     def launch(self, command):
         self.expected_status = None
         self.ended_by_us = False
         environment = dict(os.environ, **self.faults.environment(self.routes))
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(self.cluster.wrapper + command, stdout=log, stderr=log,
+            self.process = subprocess.Popen([*self.inside, *self.cluster.wrapper, *command], stdout=log, stderr=log,
                                             stdin=subprocess.DEVNULL, env=environment)
         return self
 
@@ -64,7 +68,7 @@ class Proxy:
     def carried(self):
         return int(self.tell("count"))
 
-    def close(self):
+    def close(self, _nodes=()):
         self.process.stdin.close()
         self.process.wait(10)
 
@@ -84,7 +88,7 @@ class ChaosCluster(Cluster):
 
     def close(self):
         super().close()
-        self.network.close()
+        self.network.close(self.nodes)
         for node in self.nodes:
             node.faults.close()
 

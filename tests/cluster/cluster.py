@@ -105,8 +105,8 @@ class Answer:
 class Connection:
     """One keep-alive connection to a node's client port."""
 
-    def __init__(self, port, timeout=10.0):
-        self.http = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout * PATIENCE)
+    def __init__(self, port, timeout=10.0, host="127.0.0.1"):
+        self.http = http.client.HTTPConnection(host, port, timeout=timeout * PATIENCE)
 
     def request(self, method, path, body=None, headers=None):
         self.http.request(method, path, body=body, headers=headers or {})
