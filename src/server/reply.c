@@ -283,8 +283,14 @@ void call_fail_op(struct call *call)
     if (op->type == OP_WRITE)
         failure.outcome = op->outcome;
     problem_set(&problem, op->err, "", "%s", err_text(public_err(op->err)));
+    const struct server_config *config = &call->server->config;
+    uint64_t waited_ms = (config->now_us(config->arg) - call->started_us) / 1000;
     if (op->err == ERR_TIMEOUT && op->type == OP_WRITE && op->outcome == OUTCOME_UNKNOWN)
-        problem_set(&problem, op->err, "", "the write was not confirmed; it may still be applied");
+        problem_set(&problem, op->err, "",
+                    waited_ms + 2 < call->options.timeout_ms /* clocks are rounded */
+                        ? "the leader changed before the write was confirmed; it may still be applied"
+                        : "the write was not confirmed in %ums; it may still be applied",
+                    call->options.timeout_ms);
     else if (op->err == ERR_TIMEOUT)
         problem_set(&problem, op->err, "", "the request was not done in %ums",
                     call->options.timeout_ms);
