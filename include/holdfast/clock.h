@@ -1,4 +1,4 @@
-/* clock.h - the time.  Only src/cmd and the writer threads read it; all else is told. */
+/* clock.h - the time, and chance.  Only src/cmd and the writer threads ask; all else is told. */
 #ifndef HOLDFAST_CLOCK_H
 #define HOLDFAST_CLOCK_H
 

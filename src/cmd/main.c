@@ -4,7 +4,6 @@
 #include "values.h"
 
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -31,17 +30,6 @@ static const struct command commands[] = {
 };
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
-
-int usage_error(const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    fputs("holdfast: ", stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
-    va_end(args);
-    return COMMAND_USAGE;
-}
 
 static int unknown_command(const char *name)
 {
