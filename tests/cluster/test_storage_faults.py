@@ -52,7 +52,7 @@ class FailingWrites(unittest.TestCase):
                         self.assertTrue(words, node.log()[-500:])
                         if "the state cannot be read" not in words[-1]:
                             self.assertIn("nothing of this write was acknowledged", words[-1])
-                        self.assertIn(f"{node.data}/{file}", last)
+                            self.assertIn(f"{node.data}/{file}", words[-1])
                     node.faults.calm()
                     # The disk has lost what it refused, and what was on its way.
                     node.lose_power(rng, 1.0)
