@@ -6,6 +6,9 @@
  * tried.  Linearizability is compositional, so each key is searched alone; a batch over several
  * keys joins them into one component.
  *
+ * Revisions are the store's: each change of any key has a higher one than the change before.  Where
+ * answers tell them, they say in which order writes took effect, which makes the search short.
+ *
  * The state of a key is its value, its revision and its version (how often it was set since it
  * was created).  A revision that no answer told is unknown and agrees with any; versions are
  * computed, so a write that is applied twice is seen even though it wrote the same value. */
@@ -42,7 +45,8 @@ struct linear_step {
     uint64_t expected;
     bool found;            /* delete, OK: the key was there */
     bool found_told;
-    uint64_t revision;     /* set and get, OK: the key's after it; or LINEAR_NOT_TOLD */
+    uint64_t revision;     /* set and get, OK: the key's after it, delete: the store's;
+                              or LINEAR_NOT_TOLD */
     uint64_t version;      /* the same; or LINEAR_NOT_TOLD */
 };
 

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Beyond this many remembered (set, state) pairs the search gives up. */
-enum { MEMO_MAX = 4 * 1000 * 1000 };
+/* Beyond so much memory for (set, state) pairs the search gives up. */
+enum { MEMO_BYTES_MAX = 16 * 1024 * 1024 };
 
 /* ---- the model */
 
@@ -170,6 +170,7 @@ static bool memo_add(struct memo *memo, const unsigned char *bytes)
 /* ---- the search */
 
 struct event { /* a call or a return, in a list by time */
+    uint64_t at;
     uint32_t op;
     bool is_return;
     struct event *prev, *next;
@@ -179,18 +180,22 @@ struct event { /* a call or a return, in a list by time */
 struct placed {
     struct event *call;
     size_t undo; /* where its undo begins */
+    bool sure;   /* it changed nothing, so it could not have been placed better */
 };
 
 struct run {
     const struct component *c;
     uint64_t horizon;
-    struct event head; /* of the list */
+    struct event head; /* of the list of calls and returns */
+    struct event open; /* of the list of calls that never return */
     struct event *events;
     struct placed *stack;
     uint32_t depth, deepest;
     struct key_state *undo;
     size_t n_undo;
     unsigned char *probe; /* the bits of what is placed, then the state */
+    uint32_t *ranked;     /* writes whose revision is known, by revision; and the first of them */
+    uint32_t n_ranked, first_ranked; /* that is not placed yet, or one before it */
     size_t bits;
     struct memo memo;
     uint32_t *best;
@@ -232,13 +237,14 @@ static void list_build(struct run *run, const bool *skip)
     }
     qsort(moments, n, sizeof *moments, by_time);
     run->events = memory_new_array(n + 1, sizeof *run->events);
-    struct event *last = &run->head;
+    struct event *last[2] = { &run->head, &run->open };
     for (size_t i = 0; i < n; i++) {
         struct event *event = &run->events[i];
-        *event = (struct event){ .op = moments[i].op, .is_return = moments[i].is_return,
-                                 .prev = last };
-        last->next = event;
-        last = event;
+        bool open = is_open(run, c->ops[moments[i].op]);
+        *event = (struct event){ .at = moments[i].at, .op = moments[i].op,
+                                 .is_return = moments[i].is_return, .prev = last[open] };
+        last[open]->next = event;
+        last[open] = event;
         if (event->is_return)
             calls[event->op]->partner = event;
         else
@@ -246,6 +252,51 @@ static void list_build(struct run *run, const bool *skip)
     }
     free(calls);
     free(moments);
+}
+
+/* The store's revision after a write; of what only reads, none. */
+static uint64_t revision_of(const struct operation *op)
+{
+    uint64_t revision = LINEAR_NOT_TOLD;
+    for (uint32_t i = 0; i < op->n && op->outcome == LINEAR_OK; i++)
+        if (op->steps[i].kind != LINEAR_GET && op->steps[i].revision != LINEAR_NOT_TOLD)
+            revision = op->steps[i].revision;
+    return revision;
+}
+
+static bool is_placed(const struct run *run, uint32_t op)
+{
+    return run->probe[op / 8] >> (op % 8) & 1;
+}
+
+struct rank {
+    uint64_t revision;
+    uint32_t op;
+};
+
+static int by_revision(const void *a, const void *b)
+{
+    const struct rank *x = a, *y = b;
+    if (x->revision != y->revision)
+        return x->revision < y->revision ? -1 : 1;
+    return x->op < y->op ? -1 : x->op > y->op;
+}
+
+static void rank(struct run *run, const bool *skip)
+{
+    const struct component *c = run->c;
+    struct rank *ranks = memory_new_array((size_t)c->n + 1, sizeof *ranks);
+    run->ranked = memory_new_array((size_t)c->n + 1, sizeof *run->ranked);
+    for (uint32_t i = 0; i < c->n; i++) {
+        uint64_t revision = revision_of(c->ops[i]);
+        if (revision != LINEAR_NOT_TOLD && !is_open(run, c->ops[i]) && c->ops[i]->call <= run->horizon &&
+            (skip == NULL || !skip[i]))
+            ranks[run->n_ranked++] = (struct rank){ revision, i };
+    }
+    qsort(ranks, run->n_ranked, sizeof *ranks, by_revision);
+    for (uint32_t i = 0; i < run->n_ranked; i++)
+        run->ranked[i] = ranks[i].op;
+    free(ranks);
 }
 
 static void take_out(struct event *event)
@@ -277,9 +328,33 @@ static void remember_best(struct run *run, uint32_t stuck)
     run->best[run->depth] = stuck;
 }
 
+/* Revisions rise with every change of the store, so what is placed next has the least of those
+ * that are left. */
+static bool in_rank(struct run *run, const struct operation *op)
+{
+    uint64_t revision = revision_of(op);
+    if (revision == LINEAR_NOT_TOLD || is_open(run, op))
+        return true;
+    while (run->first_ranked < run->n_ranked && is_placed(run, run->ranked[run->first_ranked]))
+        run->first_ranked++;
+    return run->first_ranked == run->n_ranked ||
+           revision <= revision_of(run->c->ops[run->ranked[run->first_ranked]]);
+}
+
+static bool same_state(struct run *run, const struct operation *op)
+{
+    for (uint32_t i = 0; i < op->n; i++)
+        if (memcmp(&state_of(run)[op->steps[i].place], &run->undo[run->n_undo + i],
+                   sizeof(struct key_state)) != 0)
+            return false;
+    return true;
+}
+
 static bool place(struct run *run, struct event *call)
 {
     const struct operation *op = run->c->ops[call->op];
+    if (!in_rank(run, op))
+        return false;
     unsigned char bit = (unsigned char)(1u << (call->op % 8));
     if (!model_apply(op, is_open(run, op), state_of(run), run->undo + run->n_undo))
         return false;
@@ -291,7 +366,8 @@ static bool place(struct run *run, struct event *call)
                 state_of(run)[op->steps[i].place] = run->undo[run->n_undo + i];
         return false;
     }
-    run->stack[run->depth++] = (struct placed){ call, run->n_undo };
+    bool sure = !is_open(run, op) && same_state(run, op);
+    run->stack[run->depth++] = (struct placed){ call, run->n_undo, sure };
     run->n_undo += op->n;
     take_out(call);
     if (call->partner != NULL)
@@ -309,29 +385,55 @@ static struct event *take_back(struct run *run)
         for (uint32_t i = op->n; i-- > 0;)
             state_of(run)[op->steps[i].place] = run->undo[run->n_undo + i];
     run->probe[call->op / 8] &= (unsigned char)~(1u << (call->op % 8));
+    run->first_ranked = 0;
     if (call->partner != NULL)
         put_in(call->partner);
     put_in(call);
-    return call->next;
+    return call;
 }
 
-static enum linear_verdict walk(struct run *run)
+/* The return that comes first: what is placed next must have been called before it. */
+static struct event *first_return(struct run *run)
 {
     struct event *event = run->head.next;
-    while (event != NULL) {
-        if (run->memo.n > MEMO_MAX)
+    while (event != NULL && !event->is_return)
+        event = event->next;
+    return event;
+}
+
+/* Tries the calls from `event` on, up to `end`; true if one could be placed. */
+static bool place_one(struct run *run, struct event *event, const struct event *end)
+{
+    for (; event != NULL && !event->is_return && event->at <= end->at; event = event->next)
+        if (place(run, event))
+            return true;
+    return false;
+}
+
+/* Operations that returned are tried before those that are open: those are rarely needed. */
+static enum linear_verdict walk(struct run *run)
+{
+    struct event *end, *closed = run->head.next, *open = run->open.next;
+    while ((end = first_return(run)) != NULL) {
+        if (run->memo.n * run->memo.size_each > MEMO_BYTES_MAX)
             return LINEAR_UNDECIDED;
-        if (!event->is_return) {
-            event = place(run, event) ? run->head.next : event->next;
+        if (place_one(run, closed, end) || place_one(run, open, end)) {
+            closed = run->head.next;
+            open = run->open.next;
             continue;
         }
         /* This one had to be placed before its return, and could not. */
-        remember_best(run, event->op);
+        remember_best(run, end->op);
+        while (run->depth > 0 && run->stack[run->depth - 1].sure)
+            take_back(run);
         if (run->depth == 0)
             return LINEAR_BAD;
-        event = take_back(run);
+        struct event *undone = take_back(run);
+        bool was_open = undone->partner == NULL;
+        closed = was_open ? NULL : undone->next;
+        open = was_open ? undone->next : run->open.next;
     }
-    return LINEAR_GOOD; /* what is left in the list has no return: it need not have happened */
+    return LINEAR_GOOD; /* what is left is open: it need not have happened */
 }
 
 void search(const struct component *component, uint64_t horizon, const bool *skip,
@@ -348,8 +450,10 @@ void search(const struct component *component, uint64_t horizon, const bool *ski
     run.stack = memory_new_array((size_t)component->n + 1, sizeof *run.stack);
     run.best = memory_new_array((size_t)component->n + 1, sizeof *run.best);
     list_build(&run, skip);
+    rank(&run, skip);
     *answer = (struct search_answer){ .verdict = walk(&run), .order = run.best,
                                       .n_order = run.deepest + 1 };
+    free(run.ranked);
     free(run.memo.bytes);
     free(run.memo.table);
     free(run.probe);

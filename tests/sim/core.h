@@ -144,7 +144,7 @@ enum core_event { CORE_TIMER, CORE_DELIVER, CORE_DISK, CORE_CLIENT, CORE_FAULT, 
 struct core_world *core_world(void); /* one for all runs of this process */
 void core_world_begin(struct core_world *w, uint64_t seed, uint64_t *marks);
 raft_msec core_now(const struct core_world *w, uint32_t node);
-enum raft_status core_step(struct core_world *w, uint32_t node, const struct raft_event *event,
+enum raft_status core_world_step(struct core_world *w, uint32_t node, const struct raft_event *event,
                            const struct core_entry *entries);
 enum raft_status core_propose(struct core_world *w, uint32_t node, uint32_t n);
 enum raft_status core_read(struct core_world *w, uint32_t node);

@@ -112,7 +112,7 @@ static void lose(struct core_world *w, uint32_t packet)
     struct raft_event event = { .type = RAFT_UNREACHABLE };
     event.unreachable.peer = msg.to;
     if (w->node[core_place(msg.from)]->up && !w->node[core_place(msg.from)]->paused)
-        core_step(w, core_place(msg.from), &event, NULL);
+        core_world_step(w, core_place(msg.from), &event, NULL);
 }
 
 void core_post(struct core_world *w, uint32_t packet)
@@ -210,7 +210,7 @@ static void tell(struct core_world *w, uint32_t i, enum fault fault)
     else
         event.disk.stalled = sim_below(&w->random, 2) == 0;
     w->marks[CORE_STALLS] += fault == FAULT_STALL;
-    core_step(w, i, &event, NULL);
+    core_world_step(w, i, &event, NULL);
 }
 
 static enum fault pick_fault(struct core_world *w)
@@ -303,7 +303,7 @@ static void on_node_event(struct core_world *w, const struct sim_event *event)
         n->timer_us = UINT64_MAX;
         struct raft_event tick = { .type = RAFT_TICK };
         if (core_now(w, event->a) >= n->update.deadline)
-            core_step(w, event->a, &tick, NULL);
+            core_world_step(w, event->a, &tick, NULL);
         core_timer_set(w, event->a);
     }
 }
@@ -373,7 +373,7 @@ static void heal(struct core_world *w)
         if (!n->up)
             core_restart(w, i, sim_below(r, 2) == 0 ? 0 : n->commit_seen);
         struct raft_event event = { .type = RAFT_DISK };
-        core_step(w, i, &event, NULL);
+        core_world_step(w, i, &event, NULL);
         n->timer_us = UINT64_MAX;
         core_timer_set(w, i);
     }

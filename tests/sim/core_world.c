@@ -191,7 +191,7 @@ void core_deliver(struct core_world *w, uint32_t number)
     struct raft_event event = { .type = RAFT_RECV };
     event.recv.msg = &packet.msg;
     event.recv.entries = heads;
-    core_step(w, to, &event, packet.entries);
+    core_world_step(w, to, &event, packet.entries);
 }
 
 /* ---- the step */
@@ -238,7 +238,7 @@ static void hold_messages(struct core_world *w, uint32_t node)
         sent.sent.peer = cut[i].to;
         sent.sent.last = cut[i].last;
         w->marks[CORE_CUT_SHORT]++;
-        core_step(w, node, &sent, NULL);
+        core_world_step(w, node, &sent, NULL);
     }
 }
 
@@ -247,7 +247,7 @@ raft_msec core_now(const struct core_world *w, uint32_t node)
     return sim_local_ms(&w->node[node]->clock, w->now_us);
 }
 
-enum raft_status core_step(struct core_world *w, uint32_t node, const struct raft_event *event,
+enum raft_status core_world_step(struct core_world *w, uint32_t node, const struct raft_event *event,
                            const struct core_entry *entries)
 {
     struct core_node *n = w->node[node];
@@ -293,7 +293,7 @@ enum raft_status core_propose(struct core_world *w, uint32_t node, uint32_t n)
     struct raft_event event = { .type = RAFT_PROPOSE };
     event.propose.kinds = kinds;
     event.propose.n = n;
-    return core_step(w, node, &event, entries);
+    return core_world_step(w, node, &event, entries);
 }
 
 enum raft_status core_read(struct core_world *w, uint32_t node)
@@ -305,7 +305,7 @@ enum raft_status core_read(struct core_world *w, uint32_t node)
     w->read[event.read.tag].floor = w->committed;
     bool early = n->update.role == RAFT_LEADER &&
                  raft_term_at(n->raft, n->update.commit) != n->update.term;
-    enum raft_status status = core_step(w, node, &event, NULL);
+    enum raft_status status = core_world_step(w, node, &event, NULL);
     if (status != RAFT_OK)
         w->read[event.read.tag].open = false;
     w->marks[CORE_READS_EARLY] += early && status == RAFT_OK;

@@ -2,8 +2,6 @@
 #include "tests/sim/core.h"
 #include "tests/sim/real.h"
 
-#include <stddef.h>
-
 const char *const sim_core_marks[] = {
     [CORE_ELECTIONS] = "elections",
     [CORE_PRE_ELECTIONS] = "pre-elections",
@@ -47,3 +45,57 @@ const char *const sim_core_marks[] = {
     [CORE_LINK_DOWN] = "recoveries-without-a-link",
     [CORE_MARKS] = NULL,
 };
+
+const char *const sim_real_marks[] = {
+    [REAL_LEADERS] = "leaders",
+    [REAL_ELECTIONS] = "elections",
+    [REAL_STEP_DOWNS] = "step-downs",
+    [REAL_COMMITS] = "commits",
+    [REAL_FLUSHES] = "flushes",
+    [REAL_FORWARDS] = "forwarded-writes",
+    [REAL_SETS] = "sets",
+    [REAL_DELETES] = "deletes",
+    [REAL_CAS] = "compare-and-sets",
+    [REAL_CAS_FAILED] = "compare-and-sets-failed",
+    [REAL_BATCHES] = "batches",
+    [REAL_BATCHES_FAILED] = "batches-failed",
+    [REAL_READS_LINEARIZABLE] = "reads-linearizable",
+    [REAL_READS_LEASE] = "reads-lease",
+    [REAL_READS_STALE] = "reads-stale",
+    [REAL_TOO_STALE] = "reads-too-stale",
+    [REAL_READS_REFUSED] = "reads-refused",
+    [REAL_UNKNOWN] = "writes-unknown",
+    [REAL_NOT_APPLIED] = "writes-not-applied",
+    [REAL_RETRIES] = "retries",
+    [REAL_GIVEN_UP] = "clients-gave-up",
+    [REAL_HISTORY_OPS] = "operations-in-histories",
+    [REAL_UNDECIDED] = "~histories-undecided",
+    [REAL_CRASHES] = "crashes",
+    [REAL_CRASHES_LOST_LOG] = "crashes-that-lost-log-writes",
+    [REAL_CRASHES_LOST_STATE] = "crashes-that-lost-state-writes",
+    [REAL_CRASHES_KEPT] = "crashes-that-kept-unacknowledged-writes",
+    [REAL_CRASHES_OF_ALL] = "crashes-of-all",
+    [REAL_REPLAYS] = "replays-at-start",
+    [REAL_PAUSES] = "pauses",
+    [REAL_PARTITIONS] = "partitions",
+    [REAL_ONE_WAY] = "one-way-partitions",
+    [REAL_LINK_CUTS] = "link-cuts",
+    [REAL_CLOGS] = "clogs",
+    [REAL_LOST] = "bodies-lost",
+    [REAL_DUPLICATED] = "bodies-duplicated",
+    [REAL_LATE] = "bodies-late",
+    [REAL_STALLS] = "disk-stalls",
+    [REAL_CORRUPTED_LOG] = "log-records-corrupted",
+    [REAL_CORRUPTED_STATE] = "state-rows-corrupted",
+    [REAL_CORRUPT_EXITS] = "exits-for-corruption",
+    [REAL_WIPES] = "disks-replaced",
+    [REAL_REFUSED] = "nodes-refused",
+    [REAL_SINGLE] = "runs-with-one-node",
+    [REAL_WILD_CLOCKS] = "runs-with-wild-clocks",
+    [REAL_NO_PRE_VOTE] = "runs-without-pre-vote",
+    [REAL_NO_CHECK_QUORUM] = "runs-without-check-quorum",
+    [REAL_MINORITY_DOWN] = "recoveries-without-a-minority",
+    [REAL_MARKS] = NULL,
+};
+
+_Static_assert((int)CORE_MARKS < (int)SIM_MARKS_MAX && (int)REAL_MARKS < (int)SIM_MARKS_MAX, "there is room for all marks");

@@ -9,6 +9,7 @@
 #include <string.h>
 
 FILE *sim_trace_file;
+uint32_t sim_speaker;
 const char *mutant_on;
 
 static jmp_buf end_of_run;
@@ -99,7 +100,7 @@ void log_write(enum log_level level, const char *sentence, const char *pairs, ..
     if (sim_trace_file == NULL || level > LOG_LEVEL_INFO)
         return;
     va_list args;
-    fprintf(sim_trace_file, "            \"%s\" ", sentence);
+    fprintf(sim_trace_file, "            n%u says: %s ", sim_speaker, sentence);
     va_start(args, pairs);
     vfprintf(sim_trace_file, pairs, args);
     va_end(args);

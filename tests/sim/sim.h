@@ -51,6 +51,7 @@ void sim_catch_set(struct sim_catch *handler);
 /* ---- the trace: one line for each thing that happens, if somebody reads it */
 
 extern FILE *sim_trace_file;
+extern uint32_t sim_speaker; /* the node whose code runs, from 1, for what it logs */
 void sim_trace_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 #define TRACE(...)                       \
     do {                                 \
