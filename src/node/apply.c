@@ -61,7 +61,8 @@ void apply_pump_flush(struct node *node)
 {
     if (node->flush_job == NULL && node_now(node) >= apply_flush_deadline(node))
         node->flush_job = statemachine_seal(node->sm, &node->flush_applied);
-    if (node->flush_job == NULL || node->flush_submitted || node->flush_applied > node->durable)
+    bool ahead = node->flush_applied > node->durable && !mutant("state-ahead-of-log");
+    if (node->flush_job == NULL || node->flush_submitted || ahead)
         return;
     node->flush_submitted = true;
     node->state->ops->submit(node->state, node->flush_job);

@@ -49,6 +49,8 @@ void forward_on_unsent(void *arg, raft_id to, struct slice bytes)
 /* Another leader: the old one may still answer for a moment, then nobody will. */
 void forward_leader_changed(struct node *node)
 {
+    if (mutant("forward-again"))
+        TAILQ_CONCAT(&node->gathering, &node->forwarded, link);
     uint64_t soon = node_now(node) + node->config.election_min_ms;
     struct op *op;
     TAILQ_FOREACH (op, &node->forwarded, link)
@@ -136,7 +138,7 @@ static bool repeated(struct node *node, raft_id from, uint64_t request)
 
 void forward_on_request(struct node *node, raft_id from, const struct frame *frame)
 {
-    if (repeated(node, from, frame->request))
+    if (repeated(node, from, frame->request) && !mutant("forward-twice"))
         return;
     struct remote *remote = remote_new(node, from, frame->request);
     node->stats.forwarded_in++;

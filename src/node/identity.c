@@ -114,7 +114,8 @@ enum verdict identity_check(struct node *node, const struct envelope *envelope, 
             record_first(node, peer, envelope);
         return VERDICT_LATER;
     }
-    if (memcmp(peer->incarnation, envelope->incarnation, INCARNATION_SIZE) != 0) {
+    if (memcmp(peer->incarnation, envelope->incarnation, INCARNATION_SIZE) != 0 &&
+        !mutant("wiped-disk-accepted")) {
         snprintf(why, REFUSAL_MAX,
                  "%s: the node at %s was first seen with another data directory; a wiped or "
                  "swapped directory must not come back under its old address, since it could vote "

@@ -9,6 +9,7 @@
 
 #include <holdfast/limits.h>
 #include <holdfast/log.h>
+#include <holdfast/mutant.h>
 #include <holdfast/node.h>
 #include <holdfast/panic.h>
 
@@ -128,6 +129,7 @@ struct node {
     struct op_list infos;
     struct read_round rounds[READ_ROUNDS_MAX];
     uint64_t n_reads;
+    uint64_t reads_ask_ms;      /* the leader is not asked before this */
     uint64_t next_request;      /* of tags and requests; never reused while the process lives */
     uint64_t lease_until_ms;    /* lease reads are served before this */
     raft_term lease_term;

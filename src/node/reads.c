@@ -153,11 +153,24 @@ static void ask_again(struct node *node, struct read_round *round)
     node_wake(node);
 }
 
+/* Who was asked cannot be reached, or does not lead: not at once again, or a connection that is
+ * refused at once would be tried as fast as it is refused. */
+static void ask_later(struct node *node, struct read_round *round)
+{
+    put_back(node, round);
+    node->reads_ask_ms = node_now(node) + SWEEP_MS;
+    if (mutant("read-storm")) {
+        node->reads_ask_ms = 0;
+        node_wake(node);
+    }
+}
+
 void reads_pump(struct node *node)
 {
     bool leader = node->role == RAFT_LEADER;
     if (TAILQ_EMPTY(&node->reads) || (!leader && node->leader == 0) ||
-        (!leader && node->leader == node->config.identity.id))
+        (!leader && node->leader == node->config.identity.id) ||
+        (!leader && node_now(node) < node->reads_ask_ms))
         return;
     struct read_round *round = free_round(node);
     if (round == NULL)
@@ -183,7 +196,8 @@ void reads_pump(struct node *node)
 static void hand_over(struct node *node, struct op *op, raft_index index)
 {
     op->node_a = index;
-    if (op->node_state == READ_INDEX_ONLY || index <= statemachine_applied(node->sm))
+    if (op->node_state == READ_INDEX_ONLY || index <= statemachine_applied(node->sm) ||
+        mutant("read-before-applied"))
         serve(node, op);
     else
         TAILQ_INSERT_TAIL(&node->applying, op, link);
@@ -193,16 +207,16 @@ void reads_answered(struct node *node, uint64_t tag, bool ok, raft_index index)
 {
     struct read_round *round = NULL;
     for (int i = 0; i < READ_ROUNDS_MAX; i++)
-        if (node->rounds[i].active && node->rounds[i].tag == tag)
+        if (node->rounds[i].active && (node->rounds[i].tag == tag || mutant("any-read-answer")))
             round = &node->rounds[i];
     if (round == NULL)
         return; /* given up meanwhile; its reads have asked again under another tag (B40) */
     if (!ok) {
-        ask_again(node, round);
+        ask_later(node, round);
         return;
     }
     if (round->asked == 0) {
-        uint64_t margin = node->config.election_min_ms / 10;
+        uint64_t margin = mutant("lease-without-margin") ? 0 : node->config.election_min_ms / 10;
         uint64_t until = round->begun_ms + node->config.election_min_ms - margin;
         node->lease_term = node->term;
         node->lease_until_ms = until > node->lease_until_ms ? until : node->lease_until_ms;
@@ -246,6 +260,7 @@ void reads_applied(struct node *node)
 void reads_leader_changed(struct node *node)
 {
     node->lease_until_ms = 0;
+    node->reads_ask_ms = 0;
     for (int i = 0; i < READ_ROUNDS_MAX; i++) {
         struct read_round *round = &node->rounds[i];
         if (round->active && round->asked != 0 && round->asked != node->leader)
@@ -258,7 +273,7 @@ void reads_peer_lost(struct node *node, raft_id peer)
 {
     for (int i = 0; i < READ_ROUNDS_MAX; i++)
         if (node->rounds[i].active && node->rounds[i].asked == peer)
-            ask_again(node, &node->rounds[i]);
+            ask_later(node, &node->rounds[i]);
 }
 
 /* ---- giving up */

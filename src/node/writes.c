@@ -155,7 +155,7 @@ static void orphan_applied(struct node *node, raft_index index, raft_term term,
             continue;
         }
         TAILQ_REMOVE(&node->orphans, op, link);
-        if (op->node_a == index && op->node_b == term) {
+        if (op->node_a == index && (op->node_b == term || mutant("answers-a-stranger"))) {
             op->result = result;
             writes_done(node, op, result->err, result->err == OK ? OUTCOME_APPLIED
                                                                  : OUTCOME_NOT_APPLIED);
@@ -184,6 +184,10 @@ void writes_applied(struct node *node, raft_index index, raft_term term,
 void writes_lost_leadership(struct node *node)
 {
     struct op *op;
+    while (mutant("failed-though-proposed") && (op = TAILQ_FIRST(&node->proposed)) != NULL) {
+        TAILQ_REMOVE(&node->proposed, op, link);
+        writes_done(node, op, ERR_NO_LEADER, OUTCOME_NOT_APPLIED);
+    }
     TAILQ_FOREACH (op, &node->proposed, link)
         if (op->node_a < node->orphans_first)
             node->orphans_first = op->node_a;

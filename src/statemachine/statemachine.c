@@ -4,6 +4,8 @@
  * to the applied index that they tell: never one without the other. */
 #include "statemachine_private.h"
 
+#include <holdfast/mutant.h>
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,7 +60,8 @@ static enum err load_meta(struct statemachine *sm)
 
 static void put_meta(struct statemachine *sm)
 {
-    const uint64_t numbers[META_ROWS] = { sm->applied, sm->applied_term, sm->revision, sm->keys };
+    uint64_t applied = mutant("applied-without-effects") ? sm->durable : sm->applied;
+    const uint64_t numbers[META_ROWS] = { applied, sm->applied_term, sm->revision, sm->keys };
     for (unsigned i = 0; i < META_ROWS; i++) {
         char text[NUMBER_TEXT_MAX];
         int size = snprintf(text, sizeof text, "%" PRIu64, numbers[i]);

@@ -3,6 +3,7 @@
 #include "meta.h"
 #include "runs.h"
 
+#include <holdfast/mutant.h>
 #include <holdfast/panic.h>
 
 #include <stdlib.h>
@@ -132,6 +133,10 @@ static enum err term_at(void *arg, raft_index index, raft_term *term)
 static enum err log_boot(struct log_store *store, struct log_boot *out)
 {
     struct memory_disk *disk = self(store)->disk;
+    struct record record;
+    for (raft_index i = disk->log.first; mutant("truncate-at-damage") && i <= disk->log.last; i++)
+        if (record_decode(i, blob_slice(memory_log_at(&disk->log, i)), &record) != OK)
+            memory_log_erase_from(&disk->log, i);
     *out = (struct log_boot){ .term = disk->term, .vote = disk->vote, .first = 1 };
     if (disk->log.first <= disk->log.last) {
         out->first = disk->log.first;

@@ -183,6 +183,17 @@ struct placed {
     bool sure;   /* it changed nothing, so it could not have been placed better */
 };
 
+struct rank {
+    uint64_t revision;
+    uint32_t op;
+};
+
+struct ranks { /* operations that tell a revision, by revision */
+    struct rank *at;
+    uint32_t n, room;
+    uint32_t first; /* that is not placed yet, or one before it */
+};
+
 struct run {
     const struct component *c;
     uint64_t horizon;
@@ -194,8 +205,8 @@ struct run {
     struct key_state *undo;
     size_t n_undo;
     unsigned char *probe; /* the bits of what is placed, then the state */
-    uint32_t *ranked;     /* writes whose revision is known, by revision; and the first of them */
-    uint32_t n_ranked, first_ranked; /* that is not placed yet, or one before it */
+    struct ranks *ranks;
+    bool *wanted;         /* by place of key */
     size_t bits;
     struct memo memo;
     uint32_t *best;
@@ -254,25 +265,17 @@ static void list_build(struct run *run, const bool *skip)
     free(moments);
 }
 
-/* The store's revision after a write; of what only reads, none. */
-static uint64_t revision_of(const struct operation *op)
-{
-    uint64_t revision = LINEAR_NOT_TOLD;
-    for (uint32_t i = 0; i < op->n && op->outcome == LINEAR_OK; i++)
-        if (op->steps[i].kind != LINEAR_GET && op->steps[i].revision != LINEAR_NOT_TOLD)
-            revision = op->steps[i].revision;
-    return revision;
-}
-
 static bool is_placed(const struct run *run, uint32_t op)
 {
     return run->probe[op / 8] >> (op % 8) & 1;
 }
 
-struct rank {
-    uint64_t revision;
-    uint32_t op;
-};
+/* The revision that a step tells of its key, or the store's that a deletion tells. */
+static uint64_t revision_of(const struct operation *op, const struct step *step)
+{
+    bool absent = step->kind == LINEAR_GET && step->value == ABSENT;
+    return op->outcome == LINEAR_OK && !absent ? step->revision : LINEAR_NOT_TOLD;
+}
 
 static int by_revision(const void *a, const void *b)
 {
@@ -282,21 +285,67 @@ static int by_revision(const void *a, const void *b)
     return x->op < y->op ? -1 : x->op > y->op;
 }
 
-static void rank(struct run *run, const bool *skip)
+static void rank_add(struct ranks *ranks, uint64_t revision, uint32_t op)
+{
+    if (ranks->n == ranks->room) {
+        ranks->room = ranks->room == 0 ? 16 : 2 * ranks->room;
+        ranks->at = memory_grow(ranks->at, ranks->room, sizeof *ranks->at);
+    }
+    ranks->at[ranks->n++] = (struct rank){ revision, op };
+}
+
+/* ranks[0]: writes of any key; ranks[1 + place]: what tells a revision of that key. */
+static void rank_all(struct run *run, const bool *skip)
 {
     const struct component *c = run->c;
-    struct rank *ranks = memory_new_array((size_t)c->n + 1, sizeof *ranks);
-    run->ranked = memory_new_array((size_t)c->n + 1, sizeof *run->ranked);
+    run->ranks = memory_new_array((size_t)c->n_keys + 1, sizeof *run->ranks);
     for (uint32_t i = 0; i < c->n; i++) {
-        uint64_t revision = revision_of(c->ops[i]);
-        if (revision != LINEAR_NOT_TOLD && !is_open(run, c->ops[i]) && c->ops[i]->call <= run->horizon &&
-            (skip == NULL || !skip[i]))
-            ranks[run->n_ranked++] = (struct rank){ revision, i };
+        if (is_open(run, c->ops[i]) || c->ops[i]->call > run->horizon || (skip != NULL && skip[i]))
+            continue;
+        for (uint32_t k = 0; k < c->ops[i]->n; k++) {
+            const struct step *step = &c->ops[i]->steps[k];
+            uint64_t revision = revision_of(c->ops[i], step);
+            if (revision == LINEAR_NOT_TOLD)
+                continue;
+            rank_add(&run->ranks[1 + step->place], revision, i);
+            if (step->kind != LINEAR_GET)
+                rank_add(&run->ranks[0], revision, i);
+        }
     }
-    qsort(ranks, run->n_ranked, sizeof *ranks, by_revision);
-    for (uint32_t i = 0; i < run->n_ranked; i++)
-        run->ranked[i] = ranks[i].op;
-    free(ranks);
+    for (uint32_t i = 0; i <= c->n_keys; i++)
+        if (run->ranks[i].n > 0)
+            qsort(run->ranks[i].at, run->ranks[i].n, sizeof *run->ranks[i].at, by_revision);
+}
+
+static bool is_least(const struct run *run, struct ranks *ranks, uint64_t revision,
+                     const struct operation *op)
+{
+    while (ranks->first < ranks->n && is_placed(run, ranks->at[ranks->first].op))
+        ranks->first++;
+    return ranks->first == ranks->n || revision <= ranks->at[ranks->first].revision ||
+           run->c->ops[ranks->at[ranks->first].op] == op; /* by an earlier step of its own */
+}
+
+/* Revisions rise with every change of the store, so what is placed next has the least of those
+ * that are left. */
+static bool in_rank(struct run *run, const struct operation *op)
+{
+    for (uint32_t k = 0; k < op->n && !is_open(run, op); k++) {
+        uint64_t revision = revision_of(op, &op->steps[k]);
+        if (revision == LINEAR_NOT_TOLD)
+            continue;
+        if (!is_least(run, &run->ranks[1 + op->steps[k].place], revision, op) ||
+            (op->steps[k].kind != LINEAR_GET && !is_least(run, &run->ranks[0], revision, op)))
+            return false;
+    }
+    return true;
+}
+
+static void ranks_rewind(struct run *run, const struct operation *op)
+{
+    run->ranks[0].first = 0;
+    for (uint32_t k = 0; k < op->n; k++)
+        run->ranks[1 + op->steps[k].place].first = 0;
 }
 
 static void take_out(struct event *event)
@@ -326,19 +375,6 @@ static void remember_best(struct run *run, uint32_t stuck)
     for (uint32_t i = 0; i < run->depth; i++)
         run->best[i] = run->stack[i].call->op;
     run->best[run->depth] = stuck;
-}
-
-/* Revisions rise with every change of the store, so what is placed next has the least of those
- * that are left. */
-static bool in_rank(struct run *run, const struct operation *op)
-{
-    uint64_t revision = revision_of(op);
-    if (revision == LINEAR_NOT_TOLD || is_open(run, op))
-        return true;
-    while (run->first_ranked < run->n_ranked && is_placed(run, run->ranked[run->first_ranked]))
-        run->first_ranked++;
-    return run->first_ranked == run->n_ranked ||
-           revision <= revision_of(run->c->ops[run->ranked[run->first_ranked]]);
 }
 
 static bool same_state(struct run *run, const struct operation *op)
@@ -385,7 +421,7 @@ static struct event *take_back(struct run *run)
         for (uint32_t i = op->n; i-- > 0;)
             state_of(run)[op->steps[i].place] = run->undo[run->n_undo + i];
     run->probe[call->op / 8] &= (unsigned char)~(1u << (call->op % 8));
-    run->first_ranked = 0;
+    ranks_rewind(run, op);
     if (call->partner != NULL)
         put_in(call->partner);
     put_in(call);
@@ -402,10 +438,54 @@ static struct event *first_return(struct run *run)
 }
 
 /* Tries the calls from `event` on, up to `end`; true if one could be placed. */
-static bool place_one(struct run *run, struct event *event, const struct event *end)
+static bool place_closed(struct run *run, struct event *event, const struct event *end)
 {
-    for (; event != NULL && !event->is_return && event->at <= end->at; event = event->next)
+    for (; event != NULL && event != end; event = event->next)
         if (place(run, event))
+            return true;
+    return false;
+}
+
+static bool touches_wanted(const struct run *run, const struct operation *op)
+{
+    for (uint32_t i = 0; i < op->n; i++)
+        if (run->wanted[op->steps[i].place])
+            return true;
+    return false;
+}
+
+static bool want(struct run *run, const struct operation *op)
+{
+    bool news = false;
+    for (uint32_t i = 0; i < op->n; i++) {
+        news = news || !run->wanted[op->steps[i].place];
+        run->wanted[op->steps[i].place] = true;
+    }
+    return news;
+}
+
+/* The keys whose state keeps what must be placed soon from being placed; and those which open
+ * batches tie to them. */
+static void find_wanted(struct run *run, const struct event *end)
+{
+    memset(run->wanted, 0, run->c->n_keys * sizeof *run->wanted);
+    for (const struct event *event = run->head.next; event != end; event = event->next)
+        want(run, run->c->ops[event->op]);
+    for (bool news = true; news;) {
+        news = false;
+        for (const struct event *event = run->open.next; event != NULL && event->at <= end->at;
+             event = event->next)
+            if (run->c->ops[event->op]->n > 1 && touches_wanted(run, run->c->ops[event->op]))
+                news = want(run, run->c->ops[event->op]) || news;
+    }
+}
+
+/* An open operation helps now only if it touches such a key; else its time comes later. */
+static bool place_open(struct run *run, struct event *event, const struct event *end)
+{
+    find_wanted(run, end);
+    for (; event != NULL && event->at <= end->at; event = event->next)
+        if (touches_wanted(run, run->c->ops[event->op]) && place(run, event))
             return true;
     return false;
 }
@@ -417,7 +497,7 @@ static enum linear_verdict walk(struct run *run)
     while ((end = first_return(run)) != NULL) {
         if (run->memo.n * run->memo.size_each > MEMO_BYTES_MAX)
             return LINEAR_UNDECIDED;
-        if (place_one(run, closed, end) || place_one(run, open, end)) {
+        if (place_closed(run, closed, end) || place_open(run, open, end)) {
             closed = run->head.next;
             open = run->open.next;
             continue;
@@ -450,10 +530,14 @@ void search(const struct component *component, uint64_t horizon, const bool *ski
     run.stack = memory_new_array((size_t)component->n + 1, sizeof *run.stack);
     run.best = memory_new_array((size_t)component->n + 1, sizeof *run.best);
     list_build(&run, skip);
-    rank(&run, skip);
+    rank_all(&run, skip);
+    run.wanted = memory_new_array((size_t)component->n_keys + 1, sizeof *run.wanted);
     *answer = (struct search_answer){ .verdict = walk(&run), .order = run.best,
                                       .n_order = run.deepest + 1 };
-    free(run.ranked);
+    for (uint32_t i = 0; i <= component->n_keys; i++)
+        free(run.ranks[i].at);
+    free(run.ranks);
+    free(run.wanted);
     free(run.memo.bytes);
     free(run.memo.table);
     free(run.probe);

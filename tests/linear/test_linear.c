@@ -164,6 +164,10 @@ START_TEST(batches_are_all_or_nothing_over_their_keys)
             OP(2, GET(a, x), 3, 4, ok));
     good(OP(1, BATCH("{" SET(a, x) "},{" CAS(b, y, 7) "}") ",\"failed_op\":1", 1, 2, condition)
              OP(2, NONE(a), 3, 4, ok));
+    /* one batch tells an old revision and a new one of a key */
+    good(OP(1, SET(a, x) AT(5, 1), 1, 2, ok)
+             OP(1, BATCH("{" GET(a, x) AT(5, 1) "},{" SET(a, y) AT(6, 2) "}"), 3, 4, ok)
+             OP(1, GET(a, y) AT(6, 2), 5, 6, ok));
     /* later operations see what earlier ones left */
     good(OP(1, BATCH("{" SET(a, x) "},{" GET(a, x) "},{" DELETE(a, true) "}"), 1, 2, ok)
              OP(2, NONE(a), 3, 4, ok));

@@ -17,14 +17,14 @@ const bool sim_has_mutants = false;
 static const char usage[] =
     "usage: holdfast-sim [--tier 1|2] [--from N] [--seeds N | --minutes M] [--jobs J]\n"
     "       holdfast-sim --tier 1|2 --seed N [--trace]\n"
-    "       holdfast-sim --mutants [--jobs J] [NAME...]\n"
+    "       holdfast-sim --mutants [--all] [--jobs J] [NAME...]\n"
     "Tier 1 is the Raft core alone, tier 2 the whole node with clients.  With --seed one run is\n"
     "replayed; --trace shows everything that happens in it.\n";
 
 struct arguments {
     struct runner_options run;
     uint64_t seed;
-    bool one, trace, mutants, help;
+    bool one, trace, mutants, all, help;
     const char *mutant;
 };
 
@@ -35,6 +35,7 @@ static bool parse(int argc, char **argv, struct arguments *a)
         { "seeds", required_argument, NULL, 'n' },  { "from", required_argument, NULL, 'f' },
         { "minutes", required_argument, NULL, 'm' }, { "jobs", required_argument, NULL, 'j' },
         { "trace", no_argument, NULL, 'v' },        { "mutants", no_argument, NULL, 'M' },
+        { "all", no_argument, NULL, 'a' },
         { "mutant", required_argument, NULL, 'o' }, { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 },
     };
@@ -50,6 +51,7 @@ static bool parse(int argc, char **argv, struct arguments *a)
         case 'j': a->run.jobs = number < 1 ? 1 : number > 64 ? 64 : (uint32_t)number; break;
         case 'v': a->trace = true; break;
         case 'M': a->mutants = true; break;
+        case 'a': a->all = true; break;
         case 'o': a->mutant = optarg; break;
         case 'h': a->help = true; break;
         default: return false;
@@ -88,7 +90,7 @@ int main(int argc, char **argv)
     if ((a.mutants || a.mutant != NULL) && !sim_has_mutants)
         return call_mutants(argv);
     if (a.mutants)
-        return mutants_table(a.run.jobs, argv + optind, (uint32_t)(argc - optind));
+        return mutants_table(a.run.jobs, a.all, argv + optind, (uint32_t)(argc - optind));
     mutant_on = a.mutant;
     if (a.one)
         return run_one(&a);

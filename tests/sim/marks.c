@@ -82,6 +82,7 @@ const char *const sim_real_marks[] = {
     [REAL_LINK_CUTS] = "link-cuts",
     [REAL_CLOGS] = "clogs",
     [REAL_LOST] = "bodies-lost",
+    [REAL_UNSENT] = "bodies-unsent",
     [REAL_DUPLICATED] = "bodies-duplicated",
     [REAL_LATE] = "bodies-late",
     [REAL_STALLS] = "disk-stalls",

@@ -16,28 +16,44 @@ struct planted {
     enum sim_tier tier;
     uint32_t budget; /* seeds */
     const char *what;
+    bool slow; /* only with --all, or by name */
 };
 
 static const struct planted planted[] = {
-    { "vote-not-saved", SIM_CORE, 2000, "the fsync of the vote is skipped (B1)" },
-    { "acknowledge-before-fsync", SIM_CORE, 2000, "a follower acknowledges before its disk has it (B15)" },
-    { "own-match-before-fsync", SIM_CORE, 2000, "a leader counts itself before its disk has it (B15)" },
-    { "count-old-terms", SIM_CORE, 20000, "replicas of an older term's entry are counted (B14)" },
-    { "read-without-own-commit", SIM_CORE, 5000, "a read before a commit of the own term (B38)" },
-    { "read-without-round", SIM_CORE, 2000, "a read without asking a majority (B40)" },
-    { "read-round-reused", SIM_CORE, 5000, "an echo from before the read came is counted (B39, B40)" },
-    { "learner-counts", SIM_CORE, 5000, "a learner counts for the commit index (B27)" },
-    { "late-refusal-counts", SIM_CORE, 5000, "a late refusal moves next back (B18)" },
-    { "stale-acknowledgement", SIM_CORE, 60000, "match is taken from an earlier term's answer (B17)" },
-    { "vote-cleared", SIM_CORE, 5000, "the vote is cleared when stepping down in a term (B3)" },
-    { "suffix-not-erased", SIM_CORE, 5000, "a conflicting suffix is not erased" },
-    { "erase-on-old-append", SIM_CORE, 5000, "an old append that matches erases what follows (B19)" },
-    { "commit-beyond-new", SIM_CORE, 5000, "commit is not capped at the last new entry (B22)" },
-    { "vote-for-short-log", SIM_CORE, 5000, "the candidate's log is not compared" },
-    { "pre-vote-counts", SIM_CORE, 5000, "a granted pre-vote counts as a vote (B6)" },
-    { "window-leaks", SIM_CORE, 2000, "an append in flight is never taken off the window (B26)" },
-    { "heartbeat-tells-nothing", SIM_CORE, 2000, "a commit told in a lost append is not told again (B25)" },
-    { "pre-vote-refusal-silent", SIM_CORE, 5000, "a refused pre-vote does not tell the term (B7)" },
+    { "vote-not-saved", SIM_CORE, 2000, "the fsync of the vote is skipped (B1)", false },
+    { "acknowledge-before-fsync", SIM_CORE, 2000, "a follower acknowledges before its disk has it (B15)", false },
+    { "own-match-before-fsync", SIM_CORE, 2000, "a leader counts itself before its disk has it (B15)", false },
+    { "count-old-terms", SIM_CORE, 20000, "replicas of an older term's entry are counted (B14)", false },
+    { "read-without-own-commit", SIM_CORE, 5000, "a read before a commit of the own term (B38)", false },
+    { "read-without-round", SIM_CORE, 2000, "a read without asking a majority (B40)", false },
+    { "read-round-reused", SIM_CORE, 5000, "an echo from before the read came is counted (B39, B40)", false },
+    { "learner-counts", SIM_CORE, 5000, "a learner counts for the commit index (B27)", false },
+    { "late-refusal-counts", SIM_CORE, 5000, "a late refusal moves next back (B18)", false },
+    { "stale-acknowledgement", SIM_CORE, 60000, "match is taken from an earlier term's answer (B17)", false },
+    { "vote-cleared", SIM_CORE, 5000, "the vote is cleared when stepping down in a term (B3)", false },
+    { "suffix-not-erased", SIM_CORE, 5000, "a conflicting suffix is not erased", false },
+    { "erase-on-old-append", SIM_CORE, 5000, "an old append that matches erases what follows (B19)", false },
+    { "commit-beyond-new", SIM_CORE, 5000, "commit is not capped at the last new entry (B22)", false },
+    { "vote-for-short-log", SIM_CORE, 5000, "the candidate's log is not compared", false },
+    { "pre-vote-counts", SIM_CORE, 5000, "a granted pre-vote counts as a vote (B6)", false },
+    { "window-leaks", SIM_CORE, 2000, "an append in flight is never taken off the window (B26)", false },
+    { "heartbeat-tells-nothing", SIM_CORE, 2000, "a commit told in a lost append is not told again (B25)", false },
+    { "pre-vote-refusal-silent", SIM_CORE, 5000, "a refused pre-vote does not tell the term (B7)", false },
+    { "reply-before-ticket", SIM_NODE, 500, "a reply is released before its ticket (B1, B15)", false },
+    { "applied-without-effects", SIM_NODE, 500, "the applied index is stored apart from its effects (B44)", false },
+    { "state-ahead-of-log", SIM_NODE, 3000, "the state is flushed before the log has its entries (B44)", false },
+    { "truncate-at-damage", SIM_NODE, 3000, "the log is truncated at a checksum error (I15)", false },
+    { "lease-without-margin", SIM_NODE, 20000, "a lease read without a margin for drift (B41)", false },
+    { "disloyal", SIM_NODE, 3000, "a vote although a leader with a lease is alive (B41)", false },
+    { "disloyal-after-restart", SIM_NODE, 60000, "a restart forgets that a leader is alive (B41)", true },
+    { "read-before-applied", SIM_NODE, 500, "a read is served before its index is applied (B39)", false },
+    { "any-read-answer", SIM_NODE, 5000, "an answer to an earlier question serves a read (B40)", false },
+    { "read-storm", SIM_NODE, 3000, "a leader that cannot be reached is asked again at once", false },
+    { "forward-twice", SIM_NODE, 500, "a repeated forwarded write is applied twice (B47, I9)", false },
+    { "forward-again", SIM_NODE, 1000, "a forwarded write is retried at the next leader (B47)", false },
+    { "failed-though-proposed", SIM_NODE, 1000, "a write is called failed that commits later (B48)", false },
+    { "answers-a-stranger", SIM_NODE, 3000, "a write is answered by another one's entry (B48)", false },
+    { "wiped-disk-accepted", SIM_NODE, 3000, "a node comes back on an empty disk and votes (B37)", false },
 };
 
 static const char *const waiting[] = {
@@ -73,12 +89,14 @@ static void hunt(const struct planted *p, struct found *found)
     }
 }
 
+static bool all;
+
 static bool is_wanted(const struct planted *p, char **names, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++)
         if (strcmp(names[i], p->name) == 0)
             return true;
-    return n == 0;
+    return n == 0 && (all || !p->slow);
 }
 
 /* A process for each: what a failed run leaves behind ends with it. */
@@ -101,8 +119,9 @@ static void hunt_all(uint32_t jobs, char **names, uint32_t n, struct found *foun
         running--;
 }
 
-int mutants_table(uint32_t jobs, char **names, uint32_t n)
+int mutants_table(uint32_t jobs, bool slow_too, char **names, uint32_t n)
 {
+    all = slow_too;
     struct found *found = mmap(NULL, PLANTED * sizeof *found, PROT_READ | PROT_WRITE,
                                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (found == MAP_FAILED)

@@ -20,11 +20,14 @@ enum {
     REAL_LOG_MAX = 16384,
     REAL_FRAMES_MAX = 512,
     REAL_ACKS_MAX = 4096,
+    REAL_STORM_FRAMES = 5000, /* of one node in a tenth of a second */
 };
 
 struct real_packet {
     struct blob *body; /* NULL: the place is free */
     uint32_t from, to, next_free;
+    uint32_t life;          /* of the sender */
+    bool doubled;           /* there is or was a copy */
     enum lane lane;
 };
 
@@ -48,6 +51,8 @@ struct real_node {
     bool sick;              /* may become so */
     bool dying;             /* what its ops are told now nobody hears */
     uint32_t life;
+    uint64_t storm_us;
+    uint32_t storm_frames;
     uint64_t timer_us, stalled_until_us, wall_skew_ms;
     bool writing[2];        /* log, state: the oldest write is under way */
     struct real_outgoing out[SIM_NODES_MAX][LANES];
@@ -81,7 +86,7 @@ enum real_mark {
     REAL_UNKNOWN, REAL_NOT_APPLIED, REAL_RETRIES, REAL_GIVEN_UP, REAL_HISTORY_OPS, REAL_UNDECIDED,
     REAL_CRASHES, REAL_CRASHES_LOST_LOG, REAL_CRASHES_LOST_STATE, REAL_CRASHES_KEPT,
     REAL_CRASHES_OF_ALL, REAL_REPLAYS, REAL_PAUSES, REAL_PARTITIONS, REAL_ONE_WAY, REAL_LINK_CUTS,
-    REAL_CLOGS, REAL_LOST, REAL_DUPLICATED, REAL_LATE, REAL_STALLS, REAL_CORRUPTED_LOG,
+    REAL_CLOGS, REAL_LOST, REAL_UNSENT, REAL_DUPLICATED, REAL_LATE, REAL_STALLS, REAL_CORRUPTED_LOG,
     REAL_CORRUPTED_STATE, REAL_CORRUPT_EXITS, REAL_WIPES, REAL_REFUSED, REAL_SINGLE,
     REAL_WILD_CLOCKS, REAL_NO_PRE_VOTE, REAL_NO_CHECK_QUORUM, REAL_MINORITY_DOWN, REAL_MARKS
 };
@@ -159,7 +164,8 @@ uint64_t real_local_ms(const struct real_node *m);
 /* Runs the node until it has nothing to do at this moment; then what it said leaves. */
 void real_turn(struct real_world *w, uint32_t i);
 void real_body(struct real_world *w, uint32_t i, const struct envelope *envelope, struct blob *body);
-void real_unreachable(struct real_world *w, uint32_t i, raft_id peer, enum lane lane);
+void real_unreachable(struct real_world *w, uint32_t i, raft_id peer, enum lane lane,
+                      const struct blob *unsent);
 void real_submit(struct real_world *w, struct real_op *op);
 void real_disk_done(struct real_world *w, uint32_t i, bool state);
 void real_crash(struct real_world *w, uint32_t i, size_t kept_log, size_t kept_state);

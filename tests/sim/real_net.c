@@ -10,6 +10,12 @@ static void net_send(struct network *network, raft_id to, enum lane lane, bool a
     struct real_world *w = real_world();
     struct real_outgoing *out = &m->out[real_place(w, to)][lane];
     (void)answer;
+    if (w->now_us >= m->storm_us + 100000) {
+        m->storm_us = w->now_us;
+        m->storm_frames = 0;
+    }
+    MUST(++m->storm_frames < REAL_STORM_FRAMES, "I13: n%u sends a storm of frames, %u in a tenth of a second",
+         m->self + 1, m->storm_frames);
     real_check_frame(w, m->self, real_place(w, to), frame);
     if (out->n == REAL_FRAMES_MAX)
         blob_unref(frame);
@@ -51,7 +57,7 @@ static uint32_t packet_new(struct real_world *w, uint32_t from, uint32_t to, enu
         w->packets = memory_grow(w->packets, w->n_packets, sizeof *w->packets);
     }
     w->packets[place] = (struct real_packet){ .body = blob_ref(body), .from = from, .to = to,
-                                              .lane = lane };
+                                              .lane = lane, .life = w->node[from].life };
     return place;
 }
 
@@ -104,10 +110,14 @@ static void post(struct real_world *w, uint32_t from, uint32_t to, enum lane lan
     }
     if (at < w->clogged_until[from][to])
         at = w->clogged_until[from][to];
-    sim_heap_add(&w->heap, at, REAL_DELIVER, packet_new(w, from, to, lane, body), 0, 0);
+    uint32_t packet = packet_new(w, from, to, lane, body);
+    sim_heap_add(&w->heap, at, REAL_DELIVER, packet, 0, 0);
     if (!w->healed && sim_chance(r, o->duplicate)) {
         at = w->now_us + sim_between(r, 50, 10 * o->delay_us);
-        sim_heap_add(&w->heap, at, REAL_DELIVER, packet_new(w, from, to, lane, body), 0, 0);
+        w->packets[packet].doubled = true;
+        packet = packet_new(w, from, to, lane, body);
+        w->packets[packet].doubled = true;
+        sim_heap_add(&w->heap, at, REAL_DELIVER, packet, 0, 0);
         w->marks[REAL_DUPLICATED]++;
     }
     blob_unref(body);
@@ -126,10 +136,17 @@ void real_post_all(struct real_world *w, uint32_t i)
 static void lose(struct real_world *w, uint32_t number)
 {
     struct real_packet packet = w->packets[number];
+    const struct real_node *sender = &w->node[packet.from];
+    blob_ref(packet.body);
     real_drop_packet(w, number);
     w->marks[REAL_LOST]++;
-    if (w->healed || sim_chance(&w->random, w->options.unreachable))
-        real_unreachable(w, packet.from, w->peers[packet.to].id, packet.lane);
+    bool told = w->healed || sim_chance(&w->random, w->options.unreachable);
+    /* a connection that was refused: what should have gone over it certainly did not */
+    bool unsent = !packet.doubled && packet.life == sender->life && sim_below(&w->random, 2) == 0;
+    w->marks[REAL_UNSENT] += told && unsent;
+    if (told)
+        real_unreachable(w, packet.from, w->peers[packet.to].id, packet.lane, unsent ? packet.body : NULL);
+    blob_unref(packet.body);
 }
 
 void real_arrive(struct real_world *w, uint32_t number)

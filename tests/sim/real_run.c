@@ -29,7 +29,7 @@ static void draw_election(struct real_world *w)
 
 /* The few milliseconds in which a lease could be wrong: clocks at both ends of what is promised,
  * a fast network, leaders cut off again and again while clients read and write. */
-static void hunt_leases(struct real_options *o)
+static void hunt_leases(struct real_options *o, bool rare)
 {
     o->n = 3;
     o->lease_hunt = o->pre_vote = o->check_quorum = true;
@@ -44,12 +44,15 @@ static void hunt_leases(struct real_options *o)
     o->keys = 2;
     o->timeout_ms = 100;
     o->safety_ms = 3000;
-    o->fault_us = 250000;
+    o->fault_us = 120000;
     memset(o->weight, 0, sizeof o->weight);
-    o->weight[FAULT_ISOLATE] = o->weight[FAULT_HEAL] = 100;
+    o->weight[FAULT_ISOLATE] = 50;
+    o->weight[FAULT_LINK] = 80;
+    o->weight[FAULT_CRASH] = 60;
+    o->weight[FAULT_HEAL] = 100;
     memset(o->mix, 0, sizeof o->mix);
     o->mix[REAL_GET_LEASE] = 300;
-    o->mix[REAL_SET] = 50;
+    o->mix[REAL_SET] = rare ? 3 : 50; /* who is cut off soon lacks what the others have */
     o->local_only = true;
 }
 
@@ -89,7 +92,7 @@ static void draw_options(struct real_world *w)
     o->local_only = sim_below(r, 5) == 0;
     draw_election(w);
     if (sim_below(r, 12) == 0)
-        hunt_leases(o);
+        hunt_leases(o, sim_below(r, 2) == 0);
     if (o->wild_clocks || !o->check_quorum)
         o->mix[REAL_GET_LEASE] = 0; /* a lease is promised for clocks within a tenth of each other */
 }
@@ -134,7 +137,8 @@ static void crash(struct real_world *w, uint32_t i)
     bool keep = w->options.keep_writes;
     real_crash(w, i, keep ? sim_below(&w->random, (uint32_t)log + 1) : 0,
                keep ? sim_below(&w->random, (uint32_t)state + 1) : 0);
-    sim_heap_add(&w->heap, w->now_us + 1000 * sim_below(&w->random, 600), REAL_RESTART, i, m->life, 0);
+    uint32_t away_ms = sim_below(&w->random, w->options.lease_hunt ? 20 : 600);
+    sim_heap_add(&w->heap, w->now_us + 1000 * away_ms, REAL_RESTART, i, m->life, 0);
 }
 
 static void pause_node(struct real_world *w, uint32_t i)
@@ -275,7 +279,7 @@ static void disturb(struct real_world *w)
     enum fault fault = pick_fault(w);
     int leader = real_leader(w);
     uint32_t i = sim_below(&w->random, w->options.n);
-    if (leader >= 0 && (sim_below(&w->random, 2) == 0 || w->options.lease_hunt))
+    if (leader >= 0 && (sim_below(&w->random, 2) == 0 || (w->options.lease_hunt && fault != FAULT_CRASH)))
         i = (uint32_t)leader;
     hit(w, fault, i);
     sim_heap_add(&w->heap, w->now_us + sim_below(&w->random, 2 * w->options.fault_us), REAL_FAULT, 0, 0, 0);

@@ -55,6 +55,12 @@ static void on_refused(void *arg, const char *why)
     m->refused = true;
 }
 
+static void on_damaged(void *arg, enum err err)
+{
+    (void)arg;
+    panic(err == ERR_IO ? EXIT_STATUS_IO : EXIT_STATUS_CORRUPT, "what is stored cannot be read");
+}
+
 /* ---- calls into a node, any of which may end it */
 
 static void died(struct real_world *w, uint32_t i, const struct sim_catch *end)
@@ -196,18 +202,35 @@ void real_body(struct real_world *w, uint32_t i, const struct envelope *envelope
 struct loss {
     raft_id peer;
     enum lane lane;
+    const struct blob *unsent; /* a body that certainly never left, or NULL */
 };
+
+static void tell_unsent(struct real_node *m, const struct loss *loss)
+{
+    static struct frame_scratch scratch;
+    struct slice rest = slice_of(loss->unsent->data + ENVELOPE_SIZE, loss->unsent->size - ENVELOPE_SIZE);
+    struct slice before = rest;
+    struct frame frame;
+    while (frame_decode(&rest, &scratch, &frame) == OK) {
+        size_t size = before.size - rest.size;
+        m->events.on_unsent(m->events.arg, loss->peer, slice_of(before.data, size));
+        before = rest;
+    }
+}
 
 static void take_loss(struct real_world *w, struct real_node *m, void *arg)
 {
     const struct loss *loss = arg;
     (void)w;
+    if (loss->unsent != NULL)
+        tell_unsent(m, loss);
     m->events.on_unreachable(m->events.arg, loss->peer, loss->lane);
 }
 
-void real_unreachable(struct real_world *w, uint32_t i, raft_id peer, enum lane lane)
+void real_unreachable(struct real_world *w, uint32_t i, raft_id peer, enum lane lane,
+                      const struct blob *unsent)
 {
-    struct loss loss = { peer, lane };
+    struct loss loss = { peer, lane, unsent };
     if (!real_is_up(w, i) || w->node[i].paused)
         return;
     guarded(w, i, &(struct call){ take_loss, &loss });
@@ -272,7 +295,7 @@ static void be_born(struct real_world *w, struct real_node *m, void *arg)
 {
     struct birth *birth = arg;
     (void)w;
-    struct node_host host = { now_ms, now_us, wall_ms, wake, on_refused, m };
+    struct node_host host = { now_ms, now_us, wall_ms, wake, on_refused, on_damaged, m };
     birth->err = node_new(&birth->config, &host, m->log, m->state, &m->network, &m->node,
                           birth->message);
 }
@@ -290,7 +313,9 @@ void real_restart(struct real_world *w, uint32_t i)
     birth = (struct birth){ .config = config_of(w, i) };
     TRACE("%10" PRIu64 "  n%u starts term=%" PRIu64 " last=%" PRIu64, w->now_us, i + 1, m->disk->term,
           m->disk->log.last);
+    raft_index last = m->disk->log.last;
     guarded(w, i, &(struct call){ be_born, &birth });
+    MUST(m->disk->log.last == last, "I15: n%u starts and truncates its log", i + 1);
     if (m->node == NULL) {
         TRACE("%10" PRIu64 "  n%u cannot start: %s", w->now_us, i + 1, birth.message);
         MUST(birth.err == ERR_CORRUPT && m->sick, "n%u cannot start: %s", i + 1, birth.message);
