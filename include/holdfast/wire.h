@@ -164,6 +164,7 @@ struct frame {
         } raft;
         struct {
             uint32_t timeout_ms;
+            raft_term term;       /* in which the receiver leads, as the asker believes */
             struct slice command; /* 1..COMMAND_SIZE_MAX bytes, not decoded yet */
         } forward;
         struct {

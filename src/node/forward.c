@@ -16,6 +16,7 @@ void forward_write(struct node *node, struct op *op)
     op->node_b = ++node->next_request;
     struct frame frame = { .type = FRAME_FORWARD, .request = op->node_b };
     frame.forward.timeout_ms = left < 600000 ? (uint32_t)left : 600000;
+    frame.forward.term = node->term;
     frame.forward.command = blob_slice(op->command);
     TAILQ_INSERT_TAIL(&node->forwarded, op, link);
     node->stats.forwarded_out++;
@@ -140,6 +141,10 @@ void forward_on_request(struct node *node, raft_id from, const struct frame *fra
 {
     if (repeated(node, from, frame->request) && !mutant("forward-twice"))
         return;
+    /* What is meant for a leader of that term an earlier life of this node may have taken: now
+     * nobody can say that it was not applied, and it must not be applied again. */
+    if (frame->forward.term <= node->born_term && !mutant("forward-to-a-later-life"))
+        return;
     struct remote *remote = remote_new(node, from, frame->request);
     node->stats.forwarded_in++;
     remote->op = (struct op){ .type = OP_WRITE,
@@ -148,7 +153,13 @@ void forward_on_request(struct node *node, raft_id from, const struct frame *fra
                               .local_only = true,
                               .done = remote_written,
                               .user = remote };
-    node_submit(node, &remote->op);
+    if (frame->forward.term == node->term || mutant("forward-to-a-later-life")) {
+        node_submit(node, &remote->op);
+        return;
+    }
+    remote->op.err = ERR_NO_LEADER;
+    remote->op.outcome = OUTCOME_NOT_APPLIED;
+    remote_written(&remote->op);
 }
 
 /* ---- reads */

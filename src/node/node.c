@@ -74,7 +74,7 @@ static void start_raft(struct node *node, const struct log_boot *log)
         boot.members.at[i] = (struct raft_member){ config->members[i].id, true };
     node->raft = memory_new(raft_size());
     raft_init(node->raft, &raft_config, &boot, node_now(node));
-    node->term = log->term;
+    node->term = node->born_term = log->term;
     node->commit = boot.commit;
     node->durable = log->last;
     tail_init(&node->tail, log->last + 1);

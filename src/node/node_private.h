@@ -87,6 +87,7 @@ struct node {
 
     /* the core's standing fields after the last step */
     raft_term term;
+    raft_term born_term;        /* the term in which this life began */
     raft_id leader;
     enum raft_role role;
     raft_index commit;

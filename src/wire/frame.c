@@ -16,7 +16,7 @@ static size_t checked_body_size(const struct frame *frame)
     case FRAME_RAFT:
         return frame_raft_checked_size(frame->raft.msg.type);
     case FRAME_FORWARD:
-        return 8 + frame->forward.command.size;
+        return 16 + frame->forward.command.size;
     case FRAME_FORWARD_REPLY:
         return 8 + frame->forward_reply.result.size;
     case FRAME_READ_INDEX:
@@ -71,6 +71,7 @@ static void write_body(struct writer *writer, const struct frame *frame)
         ASSERT(frame->forward.command.size <= COMMAND_SIZE_MAX);
         write_u32(writer, frame->forward.timeout_ms);
         write_zeros(writer, 4);
+        write_u64(writer, frame->forward.term);
         write_slice(writer, frame->forward.command);
         return;
     case FRAME_FORWARD_REPLY:
@@ -132,6 +133,7 @@ static bool read_forward(struct reader *reader, struct frame *out)
 {
     out->forward.timeout_ms = read_u32(reader);
     read_zeros(reader, 4);
+    out->forward.term = read_u64(reader);
     out->forward.command = read_slice(reader, reader->left);
     return out->forward.command.size > 0 && out->forward.command.size <= COMMAND_SIZE_MAX;
 }

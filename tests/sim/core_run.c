@@ -59,12 +59,12 @@ static void start_nodes(struct core_world *w)
     struct sim_random *r = &w->random;
     struct core_options *o = &w->options;
     struct raft_config config = { .election_min_ms = ELECTION_MIN_MS,
-                                  .election_max_ms = ELECTION_MAX_MS,
-                                  .heartbeat_ms = sim_between(r, 10, 30),
-                                  .batch_entries = sim_between(r, 1, CORE_BATCH_MAX),
-                                  .window = sim_between(r, 1, 6),
-                                  .pre_vote = sim_below(r, 4) != 0,
-                                  .check_quorum = sim_below(r, 4) != 0 };
+                                  .election_max_ms = ELECTION_MAX_MS };
+    config.heartbeat_ms = sim_between(r, 10, 30); /* one draw a statement: their order is fixed */
+    config.batch_entries = sim_between(r, 1, CORE_BATCH_MAX);
+    config.window = sim_between(r, 1, 6);
+    config.pre_vote = sim_below(r, 4) != 0;
+    config.check_quorum = sim_below(r, 4) != 0;
     w->marks[CORE_NO_PRE_VOTE] += !config.pre_vote;
     w->marks[CORE_NO_CHECK_QUORUM] += !config.check_quorum;
     w->marks[CORE_LEARNERS] += o->learners;
@@ -85,9 +85,9 @@ static void start_nodes(struct core_world *w)
         config.trace = n->config.trace;
         config.trace_arg = n->config.trace_arg;
         n->config = config;
-        n->clock = (struct sim_clock){ .real_us = w->now_us,
-                                       .local_us = 1000000 + sim_below(r, 5000000),
-                                       .rate = clock_rate(w, o->wild_clocks) };
+        n->clock.real_us = w->now_us;
+        n->clock.local_us = 1000000 + sim_below(r, 5000000);
+        n->clock.rate = clock_rate(w, o->wild_clocks);
         core_restart(w, i, 0);
     }
 }
@@ -166,7 +166,8 @@ static void pause_node(struct core_world *w, uint32_t i)
         return;
     n->paused = true;
     w->marks[CORE_PAUSES]++;
-    uint32_t ms = sim_between(&w->random, 1, 10) * ELECTION_MAX_MS / (1 + sim_below(&w->random, 10));
+    uint32_t timeouts = sim_between(&w->random, 1, 10), part = sim_between(&w->random, 1, 10);
+    uint32_t ms = timeouts * ELECTION_MAX_MS / part;
     TRACE("%10" PRIu64 "  n%u is paused for %u ms", w->now_us, i + 1, ms);
     sim_heap_add(&w->heap, w->now_us + 1000 * ms, CORE_RESUME, i, n->life, 0);
 }

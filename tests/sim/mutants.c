@@ -50,6 +50,7 @@ static const struct planted planted[] = {
     { "any-read-answer", SIM_NODE, 5000, "an answer to an earlier question serves a read (B40)", false },
     { "read-storm", SIM_NODE, 3000, "a leader that cannot be reached is asked again at once", false },
     { "forward-twice", SIM_NODE, 500, "a repeated forwarded write is applied twice (B47, I9)", false },
+    { "forward-to-a-later-life", SIM_NODE, 60000, "a write meant for an earlier life is taken (B47, I9)", true },
     { "forward-again", SIM_NODE, 1000, "a forwarded write is retried at the next leader (B47)", false },
     { "failed-though-proposed", SIM_NODE, 1000, "a write is called failed that commits later (B48)", false },
     { "answers-a-stranger", SIM_NODE, 3000, "a write is answered by another one's entry (B48)", false },

@@ -94,6 +94,7 @@ enum real_mark {
 /* A client's request; lives until the node has done it, though its client may have given up. */
 struct real_op {
     struct op op;
+    TAILQ_ENTRY(real_op) link; /* of all that live */
     uint32_t client, node;
     uint32_t life;           /* of the node */
     bool abandoned;
@@ -133,6 +134,7 @@ struct real_world {
     struct real_client client[REAL_CLIENTS_MAX];
     char key[REAL_KEYS_MAX][16];
     struct linear_history *history;
+    TAILQ_HEAD(, real_op) ops;
 
     /* ghosts */
     raft_id leader_of[REAL_TERMS_MAX];
@@ -189,6 +191,7 @@ void real_client_next(struct real_world *w, uint32_t client);
 void real_client_gives_up(struct real_world *w, uint32_t client, uint64_t call);
 void real_node_lost(struct real_world *w, uint32_t node); /* nobody will hear what it says */
 void real_clients_check(struct real_world *w);
+void real_clients_end(struct real_world *w);
 bool real_write_one(struct real_world *w, uint32_t node, bool *done);
 
 /* ---- real_check.c */

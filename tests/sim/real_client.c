@@ -5,6 +5,30 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+/* ---- requests */
+
+static struct real_op *op_new(struct real_world *w)
+{
+    struct real_op *op = memory_new(sizeof *op);
+    TAILQ_INSERT_TAIL(&w->ops, op, link);
+    return op;
+}
+
+static void op_free(struct real_op *op)
+{
+    TAILQ_REMOVE(&real_world()->ops, op, link);
+    blob_unref(op->op.command);
+    free(op);
+}
+
+/* What a node that ended in the middle of something had in its hands. */
+void real_clients_end(struct real_world *w)
+{
+    struct real_op *op;
+    while ((op = TAILQ_FIRST(&w->ops)) != NULL)
+        op_free(op);
+}
+
 /* ---- the history */
 
 static void steps_of(const struct real_op *op, struct linear_step *steps)
@@ -136,7 +160,8 @@ static void written(struct real_op *op)
     next_soon(w, op->client);
 }
 
-static void read_value(struct real_op *op)
+/* False: the node is damaged and ends; the request ends with it. */
+static bool read_value(struct real_op *op)
 {
     struct real_world *w = real_world();
     struct statemachine *sm = node_statemachine(w->node[op->node].node);
@@ -157,15 +182,21 @@ static void read_value(struct real_op *op)
     }
     uint64_t revision = statemachine_revision(sm);
     statemachine_read_end(sm);
-    if (err != OK && err != ERR_KEY_NOT_FOUND) /* as whoever reads must do; does not come back */
-        node_damaged(w->node[op->node].node, err);
+    if (err != OK && err != ERR_KEY_NOT_FOUND) { /* as whoever reads must do; does not come back */
+        struct node *node = w->node[op->node].node;
+        next_soon(w, op->client);
+        op_free(op);
+        node_damaged(node, err);
+        return false;
+    }
     real_check_read(w, op);
     if (op->kind == REAL_GET_STALE)
-        return; /* of the past: checked, but no part of the history */
+        return true; /* of the past: checked, but no part of the history */
     w->client[op->client].revision[op->key[0]] = err == OK ? step.revision : 0;
     if (revision > w->acked_revision)
         w->acked_revision = revision;
     write_down(op, LINEAR_OK, &step, NULL);
+    return true;
 }
 
 static void done(struct op *base)
@@ -176,15 +207,14 @@ static void done(struct op *base)
         if (base->type == OP_WRITE) {
             written(op);
         } else {
-            if (base->err == OK)
-                read_value(op);
-            else
+            if (base->err != OK)
                 w->marks[base->err == ERR_TOO_STALE ? REAL_TOO_STALE : REAL_READS_REFUSED]++;
+            else if (!read_value(op))
+                return;
             next_soon(w, op->client);
         }
     }
-    blob_unref(base->command);
-    free(op);
+    op_free(op);
 }
 
 /* ---- questions */
@@ -223,8 +253,10 @@ static void fill(struct real_world *w, struct real_op *op)
     op->n = 1;
     if (op->kind == REAL_BATCH) {
         op->n = sim_between(&w->random, 2, REAL_STEPS_MAX);
-        for (uint32_t i = 0; i < op->n; i++)
-            fill_step(w, op, i, types[sim_below(&w->random, 3)], sim_below(&w->random, 4) == 0);
+        for (uint32_t i = 0; i < op->n; i++) {
+            enum kv_op_type type = types[sim_below(&w->random, 3)];
+            fill_step(w, op, i, type, sim_below(&w->random, 4) == 0);
+        }
     } else if (op->kind == REAL_SET || op->kind == REAL_SET_IF) {
         fill_step(w, op, 0, KV_SET, op->kind == REAL_SET_IF);
     } else {
@@ -275,7 +307,7 @@ static void ask(struct real_world *w, struct real_op *op)
     static const char *const names[] = { "set", "get", "lease-get", "stale-get", "delete", "set-if", "batch" };
     uint32_t node = pick_node(w), client = op->client;
     if (!real_is_up(w, node)) { /* nobody listens: certainly not applied */
-        free(op);
+        op_free(op);
         next_soon(w, client);
         return;
     }
@@ -297,13 +329,16 @@ static void ask(struct real_world *w, struct real_op *op)
 
 static void again(struct real_world *w, const struct real_op *op)
 {
-    struct real_op *copy = memory_new(sizeof *copy);
-    memcpy(copy, op, sizeof *copy);
+    struct real_op *copy = op_new(w);
+    copy->client = op->client;
+    copy->kind = op->kind;
+    copy->n = op->n;
+    memcpy(copy->key, op->key, sizeof copy->key);
+    memcpy(copy->kv, op->kv, sizeof copy->kv);
+    memcpy(copy->value, op->value, sizeof copy->value);
     for (uint32_t i = 0; i < op->n; i++) /* the values moved with it */
         if (copy->kv[i].type == KV_SET)
             copy->kv[i].value = slice_text(copy->value[i]);
-    copy->op.command = NULL;
-    copy->call = 0;
     w->marks[REAL_RETRIES]++;
     w->client[op->client].current = copy;
     sim_heap_add(&w->heap, w->now_us + sim_below(&w->random, 50000), REAL_CLIENT, op->client, 0, 0);
@@ -317,7 +352,7 @@ void real_client_next(struct real_world *w, uint32_t client)
     if (w->healed && op == NULL)
         return;
     if (op == NULL) {
-        op = memory_new(sizeof *op);
+        op = op_new(w);
         op->client = client;
         op->kind = pick_kind(w);
         fill(w, op);

@@ -107,10 +107,12 @@ static uint32_t clock_rate(struct real_world *w, bool wild)
 static void begin(struct real_world *w)
 {
     const struct real_options *o = &w->options;
-    for (uint32_t i = 0; i < o->n; i++)
-        w->node[i].clock = (struct sim_clock){ .real_us = w->now_us,
-                                               .local_us = 1000000 + sim_below(&w->random, 5000000),
-                                               .rate = clock_rate(w, o->wild_clocks) };
+    for (uint32_t i = 0; i < o->n; i++) {
+        struct sim_clock *clock = &w->node[i].clock;
+        clock->real_us = w->now_us;
+        clock->local_us = 1000000 + sim_below(&w->random, 5000000);
+        clock->rate = clock_rate(w, o->wild_clocks);
+    }
     w->marks[REAL_SINGLE] += o->n == 1;
     w->marks[REAL_WILD_CLOCKS] += o->wild_clocks;
     w->marks[REAL_NO_PRE_VOTE] += !o->pre_vote;
@@ -135,8 +137,9 @@ static void crash(struct real_world *w, uint32_t i)
         return;
     size_t log = memory_disk_unwritten(m->disk, false), state = memory_disk_unwritten(m->disk, true);
     bool keep = w->options.keep_writes;
-    real_crash(w, i, keep ? sim_below(&w->random, (uint32_t)log + 1) : 0,
-               keep ? sim_below(&w->random, (uint32_t)state + 1) : 0);
+    size_t kept_log = keep ? sim_below(&w->random, (uint32_t)log + 1) : 0;
+    size_t kept_state = keep ? sim_below(&w->random, (uint32_t)state + 1) : 0;
+    real_crash(w, i, kept_log, kept_state);
     uint32_t away_ms = sim_below(&w->random, w->options.lease_hunt ? 20 : 600);
     sim_heap_add(&w->heap, w->now_us + 1000 * away_ms, REAL_RESTART, i, m->life, 0);
 }
@@ -148,7 +151,8 @@ static void pause_node(struct real_world *w, uint32_t i)
         return;
     m->paused = true;
     w->marks[REAL_PAUSES]++;
-    uint32_t ms = sim_between(&w->random, 1, 10) * w->options.election_max_ms / sim_between(&w->random, 1, 10);
+    uint32_t timeouts = sim_between(&w->random, 1, 10), part = sim_between(&w->random, 1, 10);
+    uint32_t ms = timeouts * w->options.election_max_ms / part;
     TRACE("%10" PRIu64 "  n%u is paused for %u ms", w->now_us, i + 1, ms);
     sim_heap_add(&w->heap, w->now_us + 1000 * ms, REAL_RESUME, i, m->life, 0);
 }

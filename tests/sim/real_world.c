@@ -430,6 +430,7 @@ void real_begin(struct real_world *w, uint64_t seed, uint64_t *marks)
     w->now_us = 1000000;
     w->free_packet = UINT32_MAX;
     w->history = linear_new();
+    TAILQ_INIT(&w->ops);
 }
 
 void real_nodes_start(struct real_world *w)
@@ -455,5 +456,6 @@ void real_end(struct real_world *w)
         memory_disk_free(w->node[i].disk);
     }
     real_net_end(w);
+    real_clients_end(w);
     linear_free(w->history);
 }

@@ -370,6 +370,70 @@ START_TEST(a_leader_that_stops_hands_over_and_flushes)
 }
 END_TEST
 
+/* The body with which `from` forwards a write to `to`, as the network may repeat it at any time. */
+static void deliver_forward(struct cluster *cluster, uint32_t from, uint32_t to, raft_term term)
+{
+    static unsigned char bytes[4096];
+    const struct identity *sender = node_identity(cluster_node(cluster, from));
+    struct kv_op kv = { .type = KV_SET, .key = slice_text("k"), .value = slice_text("v") };
+    struct frame frame = { .type = FRAME_FORWARD, .request = (UINT64_C(77) << 32) + 1 };
+    unsigned char command[256];
+    frame.forward.timeout_ms = 1000;
+    frame.forward.term = term;
+    frame.forward.command = slice_of(command, command_encode_batch(&kv, 1, command));
+    struct blob *encoded = frame_encode(&frame);
+    struct envelope envelope = { .cluster = sender->cluster, .from = sender->id,
+                                 .to = node_identity(cluster_node(cluster, to))->id, .n_frames = 1 };
+    memcpy(envelope.incarnation, sender->incarnation, INCARNATION_SIZE);
+    memcpy(bytes, encoded->data, encoded->size);
+    struct blob *body = blob_copy(slice_of(bytes, encoded->size));
+    struct network_events events = node_network_events(cluster_node(cluster, to));
+    char why[REFUSAL_MAX];
+    ck_assert_int_eq(events.on_body(events.arg, &envelope, body, blob_slice(body), why),
+                     VERDICT_ACCEPTED);
+    cluster_run(cluster, 300);
+    blob_unref(body);
+    blob_unref(encoded);
+}
+
+static uint64_t revision_at(struct cluster *cluster, uint32_t node)
+{
+    struct node_status status;
+    node_status(cluster_node(cluster, node), &status);
+    return status.revision;
+}
+
+/* B47: found by the simulator.  A leader takes a forwarded write, restarts, leads again, and only
+ * then the network brings the same body once more. */
+START_TEST(a_forwarded_write_is_not_taken_by_a_later_life)
+{
+    struct cluster *cluster = calm_cluster(3, 4);
+    uint32_t leader = must_lead(cluster), follower = (leader + 1) % 3;
+    must_put(cluster, follower, "first", "v");
+    struct node_status status;
+    node_status(cluster_node(cluster, leader), &status);
+    uint64_t before = status.revision;
+    deliver_forward(cluster, follower, leader, status.term);
+    ck_assert_uint_eq(revision_at(cluster, leader), before + 1);
+    deliver_forward(cluster, follower, leader, status.term);
+    ck_assert_uint_eq(revision_at(cluster, leader), before + 1);
+    cluster_crash(cluster, leader, 100);
+    cluster_restart(cluster, leader);
+    for (int i = 0; i < 50 && must_lead(cluster) != leader; i++) {
+        uint32_t other = must_lead(cluster);
+        cluster_crash(cluster, other, 100);
+        cluster_run(cluster, 1000);
+        cluster_restart(cluster, other);
+        cluster_run(cluster, 1000);
+    }
+    ck_assert_uint_eq(must_lead(cluster), leader);
+    cluster_run(cluster, 500);
+    deliver_forward(cluster, follower, leader, status.term);
+    ck_assert_msg(revision_at(cluster, leader) == before + 1, "the write was applied twice");
+    cluster_free(cluster);
+}
+END_TEST
+
 START_TEST(a_condition_is_judged_when_applied) /* B49 */
 {
     struct cluster *cluster = calm_cluster(3, 53);
@@ -542,6 +606,7 @@ int main(void)
     tcase_set_timeout(one, 0);
     tcase_add_test(one, any_node_takes_writes_and_reads);
     tcase_add_test(one, a_cluster_of_one_serves);
+    tcase_add_test(one, a_forwarded_write_is_not_taken_by_a_later_life);
     tcase_add_test(one, an_acknowledged_write_survives_a_crash_of_all_nodes);
     tcase_add_test(one, a_new_leader_takes_over_and_nothing_is_lost);
     tcase_add_test(one, a_write_that_meets_a_leader_change_ends_truthfully);

@@ -159,6 +159,7 @@ static inline void samples_init(struct samples *samples)
     struct frame *frames = samples->frames;
     frames[7] = (struct frame){ .type = FRAME_FORWARD, .request = 1 };
     frames[7].forward.timeout_ms = 5000;
+    frames[7].forward.term = 12;
     frames[7].forward.command = blob_slice(samples->command);
     frames[8] = (struct frame){ .type = FRAME_FORWARD_REPLY, .request = 1 };
     frames[8].forward_reply.err = OK;
