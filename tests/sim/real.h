@@ -19,7 +19,6 @@ enum {
     REAL_TERMS_MAX = 4096,
     REAL_LOG_MAX = 16384,
     REAL_FRAMES_MAX = 512,
-    REAL_ACKS_MAX = 4096,
     REAL_STORM_FRAMES = 5000, /* of one node in a tenth of a second */
 };
 
@@ -147,11 +146,6 @@ struct real_world {
     uint64_t digest[REAL_LOG_MAX];  /* of the state after each entry; 0: not seen yet */
     raft_index acked_index;         /* highest index of an acknowledged write */
     uint64_t acked_revision;        /* highest revision that a client was told */
-    struct {
-        uint64_t at_us;
-        raft_index index;
-    } ack[REAL_ACKS_MAX];           /* when acked_index grew */
-    uint32_t n_acks;
 };
 
 enum real_event { REAL_TIMER, REAL_DELIVER, REAL_DISK, REAL_CLIENT, REAL_FAULT, REAL_RESTART, REAL_RESUME, REAL_GIVE_UP };

@@ -259,33 +259,8 @@ void real_acked(struct real_world *w, raft_index index, uint64_t revision)
     if (revision > w->acked_revision)
         w->acked_revision = revision;
     MUST(index <= w->committed, "I7: entry %" PRIu64 " is acknowledged before it is committed", index);
-    if (index <= w->acked_index)
-        return;
-    w->acked_index = index;
-    if (w->n_acks < REAL_ACKS_MAX) {
-        w->ack[w->n_acks].at_us = w->now_us;
-        w->ack[w->n_acks++].index = index;
-    }
-}
-
-/* The highest index that had been acknowledged at that time. */
-static raft_index acked_at(const struct real_world *w, uint64_t at_us)
-{
-    raft_index index = 0;
-    for (uint32_t i = 0; i < w->n_acks && w->ack[i].at_us <= at_us; i++)
-        index = w->ack[i].index;
-    return index;
-}
-
-/* A stale read says how stale; measured on a clock that may run fast or slow. */
-static void check_stale(struct real_world *w, const struct real_op *op, raft_index applied)
-{
-    uint64_t staleness = op->op.staleness_ms;
-    w->marks[REAL_READS_STALE]++;
-    MUST(staleness <= op->op.max_stale_ms, "a read is staler than it may be");
-    if (staleness == UINT64_MAX || w->healed)
-        return;
-    (void)applied;
+    if (index > w->acked_index)
+        w->acked_index = index;
 }
 
 /* I8, I11, directly: whoever asks after a write was acknowledged, sees it. */
@@ -294,7 +269,8 @@ void real_check_read(struct real_world *w, const struct real_op *op)
     struct statemachine *sm = w->node[op->node].node->sm;
     raft_index applied = statemachine_applied(sm);
     if (op->kind == REAL_GET_STALE) {
-        check_stale(w, op, applied);
+        w->marks[REAL_READS_STALE]++;
+        MUST(op->op.staleness_ms <= op->op.max_stale_ms, "a read is staler than it may be");
         return;
     }
     w->marks[op->kind == REAL_GET_LEASE ? REAL_READS_LEASE : REAL_READS_LINEARIZABLE]++;
@@ -304,7 +280,6 @@ void real_check_read(struct real_world *w, const struct real_op *op)
     MUST(statemachine_revision(sm) >= op->floor_revision,
          "I11: n%u serves revision %" PRIu64 " after %" PRIu64, op->node + 1, statemachine_revision(sm),
          op->floor_revision);
-    (void)acked_at;
 }
 
 /* I13: in the end all that are well hold the same. */
