@@ -50,7 +50,7 @@ uint64_t apply_flush_deadline(const struct node *node)
         return UINT64_MAX;
     if (node->stopping || statemachine_pending_bytes(node->sm) >= FLUSH_BYTES)
         return 0;
-    uint64_t idle = node->applied_ms + IDLE_FLUSH_MS;
+    uint64_t idle = node->applied_ms + node->config.flush_ms / IDLE_FLUSH_PART;
     uint64_t late = node->flushed_ms + node->config.flush_ms;
     return idle < late ? idle : late;
 }

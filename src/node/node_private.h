@@ -29,7 +29,7 @@ enum {
     SPACE_CHECK_MS = 1000,
     SPACE_CHECK_BYTES = 256 * 1024,
     INFO_TIMEOUT_MS = 500,     /* how long the leader is waited for before own knowledge must do */
-    IDLE_FLUSH_MS = 100,       /* nothing applied for so long: flush what there is */
+    IDLE_FLUSH_PART = 10,      /* nothing applied for a tenth of the flush interval: flush what there is */
     FLUSH_BYTES = 16 * 1024 * 1024, /* flush early above so many pending bytes */
 };
 
