@@ -223,9 +223,8 @@ static void fill_info(struct node *node, struct frame *frame)
     }
 }
 
-static void info_done(struct node *node, struct op *op, enum err err, const struct frame *info)
+static void info_done(struct op *op, enum err err, const struct frame *info)
 {
-    (void)node;
     op->err = err;
     op->info = info;
     op->done(op);
@@ -236,11 +235,11 @@ void info_submit(struct node *node, struct op *op)
     struct frame frame = { .type = FRAME_INFO };
     if (node->role == RAFT_LEADER) {
         fill_info(node, &frame);
-        info_done(node, op, OK, &frame);
+        info_done(op, OK, &frame);
         return;
     }
     if (node->leader == 0 || node->leader == node->config.identity.id || node->stopping) {
-        info_done(node, op, node->stopping ? ERR_SHUTTING_DOWN : ERR_NO_LEADER, NULL);
+        info_done(op, node->stopping ? ERR_SHUTTING_DOWN : ERR_NO_LEADER, NULL);
         return;
     }
     uint64_t soon = node_now(node) + INFO_TIMEOUT_MS;
@@ -274,7 +273,7 @@ void forward_on_info_reply(struct node *node, raft_id from, const struct frame *
     if (op == NULL)
         return;
     TAILQ_REMOVE(&node->infos, op, link);
-    info_done(node, op, OK, frame);
+    info_done(op, OK, frame);
 }
 
 void info_expire(struct node *node, uint64_t now_ms, bool all)
@@ -284,6 +283,6 @@ void info_expire(struct node *node, uint64_t now_ms, bool all)
         if (!all && op->deadline_ms > now_ms)
             continue;
         TAILQ_REMOVE(&node->infos, op, link);
-        info_done(node, op, all ? ERR_SHUTTING_DOWN : ERR_NO_LEADER, NULL);
+        info_done(op, all ? ERR_SHUTTING_DOWN : ERR_NO_LEADER, NULL);
     }
 }

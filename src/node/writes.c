@@ -86,8 +86,8 @@ static uint32_t take_batch(struct node *node, struct op_list *batch)
 }
 
 /* Group commit by back-pressure: while the log writes, proposals gather, and the next batch takes
- * them all.  False: nothing more can be proposed now. */
-static bool propose(struct node *node)
+ * them all. */
+static void propose(struct node *node)
 {
     struct op_list batch;
     uint32_t n = take_batch(node, &batch);
@@ -97,7 +97,7 @@ static bool propose(struct node *node)
     if (status != RAFT_OK) {
         TAILQ_CONCAT(&batch, &node->gathering, link);
         TAILQ_CONCAT(&node->gathering, &batch, link);
-        return false;
+        return;
     }
     node->stats.proposals += n;
     node->stats.proposal_batches++;
@@ -108,7 +108,6 @@ static bool propose(struct node *node)
         op->node_b = node->term;
     }
     TAILQ_CONCAT(&node->proposed, &batch, link);
-    return true;
 }
 
 void writes_pump(struct node *node)

@@ -4,19 +4,9 @@
  * the line end after a chunk, and lets trailers join the headers.  It is shown a chunked body
  * only as far as it passed here. */
 #include "guard.h"
+#include "percent.h"
 
 enum { SIZE_DIGITS_MAX = 8 };
-
-static int hex_value(unsigned char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
 
 static bool bad(struct refusal *refusal, const char *sentence)
 {
@@ -27,7 +17,7 @@ static bool bad(struct refusal *refusal, const char *sentence)
 static bool take_size_byte(struct chunk_scanner *scanner, unsigned char c, size_t body_max,
                            struct refusal *refusal)
 {
-    int digit = hex_value(c);
+    int digit = percent_hex_value(c);
     if (c == '\r' && scanner->digits > 0) {
         scanner->state = CHUNK_SIZE_LF;
         return true;

@@ -1,7 +1,7 @@
 /* percent.c - percent-decoding.  A decoded NUL is a byte like any other: no strings here. */
 #include "percent.h"
 
-static int hex_value(unsigned char c)
+int percent_hex_value(unsigned char c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
@@ -18,8 +18,8 @@ bool percent_decode(struct slice in, bool plus, unsigned char *out, size_t *size
     size_t n = 0;
     for (size_t i = 0; i < in.size; i++) {
         if (at[i] == '%') {
-            int high = i + 2 < in.size ? hex_value(at[i + 1]) : -1;
-            int low = i + 2 < in.size ? hex_value(at[i + 2]) : -1;
+            int high = i + 2 < in.size ? percent_hex_value(at[i + 1]) : -1;
+            int low = i + 2 < in.size ? percent_hex_value(at[i + 2]) : -1;
             if (high < 0 || low < 0)
                 return false;
             out[n++] = (unsigned char)(high * 16 + low);
