@@ -84,6 +84,25 @@ enum op_type {
     OP_WRITE, /* a command through the log */
     OP_READ,  /* calls `read` when the state may be read under `consistency` */
     OP_INFO,  /* the cluster as the leader sees it */
+    OP_CHANGE,   /* change the members */
+    OP_TRANSFER, /* hand leadership over; done once another leads, or it was given up */
+};
+
+enum member_change_type {
+    MEMBER_ADD,     /* as a learner; becomes a voter by itself when caught up, unless `stay_learner` */
+    MEMBER_REMOVE,
+    MEMBER_REPLACE, /* `id` leaves in the very step in which the new member becomes a voter */
+    MEMBER_PROMOTE, /* a learner becomes a voter now */
+    MEMBER_MOVE,    /* its raft address has changed */
+};
+
+struct member_change {
+    enum member_change_type type;
+    raft_id id;                       /* ADD: the newcomer's; else who it is about */
+    raft_id newcomer;                 /* REPLACE */
+    char raft_addr[ADDRESS_MAX + 1];  /* ADD, REPLACE: the newcomer's; MOVE: the new one */
+    bool stay_learner;
+    bool force;                       /* though no majority of the voters-to-be can be reached */
 };
 
 enum consistency { CONSISTENCY_LINEARIZABLE, CONSISTENCY_LEASE, CONSISTENCY_STALE };
@@ -97,6 +116,8 @@ struct op {
     uint64_t min_revision;         /* READ: wait until the store has it; 0: none */
     uint64_t max_stale_ms;         /* READ, stale: UINT64_MAX: any age */
     bool local_only;               /* WRITE: do not forward; ERR_NO_LEADER on a follower */
+    const struct member_change *change; /* CHANGE: lives until done */
+    raft_id target;                /* TRANSFER: to whom; 0: the most advanced voter */
     void (*done)(struct op *op);   /* called once, on the loop thread, perhaps within submit.
                                       The op is the submitter's again and may be freed */
     void *user;

@@ -28,6 +28,9 @@ enum {
     RAFT_READS_MAX = 256,     /* read rounds awaiting a leadership check; beyond: RAFT_BUSY */
     RAFT_WINDOW_MAX = 64,     /* appends in flight to one follower */
     RAFT_OUTBOX_MAX = 4 * RAFT_MEMBERS_MAX + 4,
+    RAFT_VOTERS_MAX = 7,      /* equals VOTERS_MAX of limits.h */
+    RAFT_CONFIGS_MAX = 64,    /* configurations in the uncommitted part of a log; a follower stores
+                                 no entry that would be one more until some are committed */
 };
 
 /* Every way a step can end.  There is no "out of memory" and no "I/O error".  In the three
@@ -41,23 +44,32 @@ enum raft_status {
 
 enum raft_role { RAFT_FOLLOWER, RAFT_PRECANDIDATE, RAFT_CANDIDATE, RAFT_LEADER };
 
+/* A configuration (§6).  A joint one, "C_old,new", needs majorities of the old and of the new
+ * voters for every decision; what it leads to can be read off it alone, so that any leader can
+ * finish the change: members that are not leaving, voters as in `voter`. */
 struct raft_members {
     uint32_t n;
+    bool joint;
     struct raft_member {
         raft_id id;
-        bool voter; /* false: a learner, which gets the log and has no say */
+        bool voter;     /* (joint: in the new configuration.)  false: a learner, which gets the log
+                           and has no say */
+        bool old_voter; /* joint only: votes in the old configuration */
+        bool leaving;   /* joint only: no member of the new configuration */
     } at[RAFT_MEMBERS_MAX];
 };
 
 enum raft_kind {
     RAFT_NOOP,    /* the empty entry with which a leader begins its term, §8 */
     RAFT_DATA,    /* the state machine's */
+    RAFT_MEMBERS, /* a configuration; a server uses the latest in its log, committed or not, §6 */
 };
 
-/* What the machine knows of an entry: its header, never its payload. */
+/* What the machine knows of an entry: its header, never its payload; but for a configuration. */
 struct raft_entry {
     raft_term term;
     enum raft_kind kind;
+    const struct raft_members *members; /* RAFT_MEMBERS; else NULL */
 };
 
 enum raft_msg_type {
@@ -68,6 +80,9 @@ enum raft_msg_type {
     RAFT_HEARTBEAT,       /* says "I lead"; carries the commit index and a read round */
     RAFT_HEARTBEAT_REPLY, /* claims nothing about the log */
     RAFT_TIMEOUT_NOW,     /* leadership transfer, thesis 3.10 */
+    RAFT_SNAPSHOT,        /* what the follower needs next is no longer in the leader's log (§7).  The
+                             follower's driver fetches a snapshot; answered by an append reply once
+                             there is something to say */
     RAFT_MSG_TYPES
 };
 
@@ -109,6 +124,10 @@ struct raft_msg {
         struct {
             uint64_t round;
         } heartbeat_reply;
+        struct { /* the leader's log begins after this entry */
+            raft_index base;
+            raft_term base_term;
+        } snapshot;
     };
 };
 
@@ -121,6 +140,13 @@ enum raft_event_type {
     RAFT_UNREACHABLE, /* what was sent to this peer may be lost: probe it again */
     RAFT_SENT,        /* of the last append to a peer only a part was sent (it was too large) */
     RAFT_DISK,        /* the disk stalls (no leading, no campaigning) or has recovered */
+    RAFT_CHANGE,      /* change the configuration (§6; thesis 4.3): one at a time.  RAFT_BUSY: another
+                         is under way, or nothing of this term is committed yet (B29).
+                         RAFT_INVALID: no voter, too many, an id twice, or nothing would change */
+    RAFT_COMPACTED,   /* the log up to `last` <= commit is being dropped; from now on the core does not
+                         ask for it.  RAFT_INVALID: not committed; no news: RAFT_OK */
+    RAFT_INSTALLED,   /* a verified, durable snapshot shall replace state and log.  RAFT_INVALID: it holds
+                         nothing new (last <= commit); drop it */
     RAFT_EVENT_TYPES
 };
 
@@ -152,6 +178,19 @@ struct raft_event {
         struct {
             bool stalled;
         } disk;
+        struct {
+            /* The configuration that is wanted, not joint.  If the voters differ the core goes through
+             * a joint one by itself; if only learners differ, one entry does. */
+            const struct raft_members *members;
+        } change;
+        struct {
+            raft_index last;
+        } compacted;
+        struct {
+            raft_index last; /* the last entry that it covers */
+            raft_term last_term;
+            const struct raft_members *members; /* the configuration as of `last` */
+        } installed;
     };
 };
 
@@ -161,6 +200,14 @@ enum { /* raft_update.what: what this step changed */
     RAFT_SAVE_NOOP = 1 << 2,    /* with SAVE_ENTRIES: the only entry is an empty one of `term` */
     RAFT_COMMITTED = 1 << 3,    /* `commit` has grown: apply up to it */
     RAFT_NEW_ROLE = 1 << 4,     /* role, leader or term differs from before */
+    RAFT_SAVE_MEMBERS = 1 << 5, /* with SAVE_ENTRIES: the only entry is a configuration of `term`,
+                                   raft_members(): of a RAFT_CHANGE, or the leader's own second step */
+    RAFT_SAVE_BASE = 1 << 6,    /* RAFT_INSTALLED: the log begins after save.base now: erase all entries up
+                                   to it, and if !save.keep all behind it, too.  Has a ticket; the
+                                   snapshot itself is durable already */
+    RAFT_NEW_MEMBERS = 1 << 7,  /* the configuration in use has changed: raft_members() */
+    RAFT_FETCH = 1 << 8,        /* this server needs a snapshot: fetch one from `leader`.  Said again
+                                   at each RAFT_SNAPSHOT that finds it still so */
 };
 
 struct raft_update {
@@ -178,6 +225,9 @@ struct raft_update {
     struct {
         raft_index first;
         uint32_t skip, n; /* store the event's entries[skip .. skip+n) as first .. first+n-1 */
+        raft_index base;  /* SAVE_BASE */
+        raft_term base_term;
+        bool keep;        /* SAVE_BASE: the entries behind base stay (the log matches there, §7) */
     } save;               /* for PROPOSE: skip 0, all of them, with term `term` */
     uint32_t n_msgs, n_reads;
     struct raft_msg msgs[RAFT_OUTBOX_MAX];
@@ -196,7 +246,12 @@ struct raft_boot {
     raft_term base_term;
     raft_index last_index;   /* base_index if the log is empty */
     raft_index commit;       /* known committed and durable here: the applied index; else 0 */
-    struct raft_members members;
+    struct raft_members members; /* as of `commit` (or base); this server need not be among them */
+    const struct raft_config_at { /* the configurations behind it in the log, in order */
+        raft_index index;
+        struct raft_members members;
+    } *configs;
+    uint32_t n_configs;      /* <= RAFT_CONFIGS_MAX */
     const struct raft_run {  /* entries first .. (next run's first - 1) have this term */
         raft_index first;
         raft_term term;
@@ -230,6 +285,10 @@ enum raft_trace {
     RAFT_TRACE_PROBE,         /* peer, match, next: this follower is probed from now on */
     RAFT_TRACE_TRANSFER,      /* to, 1 begun / 2 sent / 3 given up */
     RAFT_TRACE_TRAIL_FORGOT,  /* new base: more terms than RAFT_RUNS_MAX */
+    RAFT_TRACE_MEMBERS,       /* index, members, voters, 1 joint: in use from now on */
+    RAFT_TRACE_SNAPSHOT,      /* peer, base: this follower is sent no entries, it needs a snapshot */
+    RAFT_TRACE_COMPACTED,     /* old base, new base */
+    RAFT_TRACE_INSTALLED,     /* last, term, 1 if the suffix was kept */
     RAFT_TRACES
 };
 
@@ -237,6 +296,7 @@ enum raft_step_down_cause {
     RAFT_STEP_DOWN_TERM,   /* a higher term was seen */
     RAFT_STEP_DOWN_QUORUM, /* no majority answered for an election timeout */
     RAFT_STEP_DOWN_DISK,   /* the own disk stalls */
+    RAFT_STEP_DOWN_REMOVED,/* the configuration without this server is committed, §6 */
 };
 
 const char *raft_role_name(enum raft_role role);         /* "follower", ... */
@@ -260,9 +320,14 @@ struct raft_progress {
     raft_id id;
     bool voter;
     bool probing;          /* not yet known where the logs agree */
+    bool snapshot;         /* what it needs is compacted: waits until it has a snapshot */
     raft_index match, next;
     raft_msec last_contact; /* 0: never in this term */
 };
+
+/* The configuration in use, the entry that it came from (0: the boot record's), and whether that
+ * entry is committed. */
+const struct raft_members *raft_members(const struct raft *r, raft_index *index, bool *committed);
 
 /* The members' progress in the order of the configuration; zeroes where this server does not
  * lead.  Returns how many of `out` (RAFT_MEMBERS_MAX places) it filled. */

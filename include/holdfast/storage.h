@@ -43,6 +43,9 @@ struct log_job {
     bool save_vote;
     raft_term term;
     raft_id vote;
+    raft_index base;            /* not 0: erases all entries up to base, whose term is remembered with
+                                   it; done before `first`.  Never goes back: a lower one is ignored */
+    raft_term base_term;
     raft_index first;           /* 0: leaves entries alone; else erases the log from `first` on, */
     uint32_t n;                 /* then stores n entries at first, first + 1, ... */
     struct log_entry *entries;  /* array owned by the job */
@@ -58,7 +61,9 @@ void log_job_free(struct log_job *job); /* drops the owners' references; NULL is
 struct log_boot {
     raft_term term;
     raft_id vote;
-    raft_index first, last;  /* first > last: empty */
+    raft_index base;         /* the log begins after it; 0 if nothing was ever compacted */
+    raft_term base_term;
+    raft_index first, last;  /* first > last: empty; then last == base */
     struct raft_run *runs;   /* malloc'ed; the caller frees it */
     uint32_t n_runs;
 };
@@ -126,6 +131,8 @@ struct state_store;
 struct state_cursor; /* an ordered walk over one table within one read */
 
 typedef void state_done_fn(void *arg, struct state_job *job);
+/* OK; a failure ends the process. */
+typedef void state_installed_fn(void *arg);
 
 struct state_store_ops {
     void (*submit)(struct state_store *, struct state_job *job /* until done */);
@@ -145,12 +152,76 @@ struct state_store_ops {
     enum err (*step)(struct state_cursor *, bool backward, struct slice *found_key,
                      struct slice *value);
 
+    /* Replaces the whole state by the received snapshot that SNAPSHOT_VERIFY has found good, in the
+     * writer's turn, crash-safe (docs/STORAGE.md).  No job may be out or submitted until
+     * the completion comes through drain; reads see the old state before, the new one after.
+     * The log's meta row `install` has been made durable before: "<index> <term>". */
+    void (*install)(struct state_store *, state_installed_fn *done, void *arg);
+
     void (*stats)(struct state_store *, struct state_stats *out);
     void (*close)(struct state_store *);
 };
 
 struct state_store {
     const struct state_store_ops *ops;
+};
+
+/* ---- snapshots: copies of the state as files, made and checked by a thread of their own
+ *
+ * Outgoing: SNAPSHOT_COPY makes a consistent copy of the state, an LMDB file by itself
+ * (`mdb_stat -n`).  It stays until dropped; at most SNAPSHOT_FILES_MAX at a time, and none
+ * outlives the process.  Incoming: one at a time, written part by part at `snapshot.incoming`,
+ * verified, then installed (state_store_ops.install).  One that was begun with the same info goes
+ * on where it stopped, also after a restart. */
+
+enum {
+    SNAPSHOT_PART_MAX = 1024 * 1024,
+    SNAPSHOT_FILES_MAX = 2,
+    CONFIGURATION_TEXT_MAX = 8 * 1024,
+};
+
+struct snapshot_info {
+    raft_index index; /* the applied index that it holds */
+    raft_term term;
+    uint64_t revision, keys, digest;
+    uint64_t size;     /* bytes of the file */
+    uint64_t checksum; /* XXH3 of the whole file, seed 0 */
+};
+
+enum snapshot_job_type {
+    SNAPSHOT_COPY,   /* -> info, file (a number that names it until SNAPSHOT_DROP) */
+    SNAPSHOT_READ,   /* file, offset, size -> bytes */
+    SNAPSHOT_DROP,   /* file */
+    SNAPSHOT_BEGIN,  /* info: what will come -> offset: how much of just that is here already */
+    SNAPSHOT_WRITE,  /* offset (where the last one ended), bytes */
+    SNAPSHOT_VERIFY, /* size, checksum, every record's checksum, digest; made ours; fsynced.
+                        ERR_CORRUPT: dropped */
+    SNAPSHOT_ABORT,  /* drops the incoming one */
+};
+
+struct snapshot_job {
+    struct storage_link link;
+    enum snapshot_job_type type;
+    uint64_t file, offset;
+    size_t size;
+    struct blob *bytes;        /* WRITE: the job's reference; READ: the answer, the submitter's */
+    struct snapshot_info info;
+    enum err err;              /* OK, ERR_IO, ERR_NO_SPACE, ERR_CORRUPT, ERR_NOT_FOUND (no such file),
+                                  ERR_OVERLOADED (SNAPSHOT_FILES_MAX): none of them ends the process */
+    void *user;                /* the submitter's */
+};
+
+struct snapshot_store;
+typedef void snapshot_done_fn(void *arg, struct snapshot_job *job);
+
+struct snapshot_store_ops {
+    void (*submit)(struct snapshot_store *, struct snapshot_job *job /* until done */);
+    void (*drain)(struct snapshot_store *, snapshot_done_fn *done, void *arg);
+    void (*close)(struct snapshot_store *); /* waits for the job under way; drops outgoing files */
+};
+
+struct snapshot_store {
+    const struct snapshot_store_ops *ops;
 };
 
 /* ---- LMDB */
@@ -198,6 +269,10 @@ MUST_CHECK enum err log_lmdb_open(struct data_directory *dir, const struct stora
 MUST_CHECK enum err state_lmdb_open(struct data_directory *dir,
                                     const struct storage_options *options,
                                     struct state_store **out, char *message);
+/* Of the same directory; closed before the state store that it copies from. */
+MUST_CHECK enum err snapshot_lmdb_open(struct data_directory *dir, struct state_store *state,
+                                       const struct storage_options *options,
+                                       struct snapshot_store **out, char *message);
 
 /* ---- the memory twins: --storage=memory, tests, the simulator */
 
@@ -225,5 +300,7 @@ bool memory_disk_corrupt_state(struct memory_disk *disk, enum state_table table,
 struct log_store *log_memory_open(struct memory_disk *disk, const struct storage_options *options);
 struct state_store *state_memory_open(struct memory_disk *disk,
                                       const struct storage_options *options);
+struct snapshot_store *snapshot_memory_open(struct memory_disk *disk,
+                                            const struct storage_options *options);
 
 #endif

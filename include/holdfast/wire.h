@@ -24,7 +24,7 @@ struct record {
     raft_term term;
     enum raft_kind kind;
     uint64_t time_ms;     /* the leader's wall clock when it proposed */
-    struct slice payload; /* a command; empty for RAFT_NOOP */
+    struct slice payload; /* a command, a configuration; empty for RAFT_NOOP */
 };
 
 /* Writes the RECORD_HEADER_SIZE bytes that go before the payload; the checksum (XXH3) covers
@@ -36,6 +36,18 @@ struct blob *record_encode(const struct record *record);
 
 /* ERR_CORRUPT if the checksum, the kind or a size is wrong. */
 MUST_CHECK enum err record_decode(raft_index index, struct slice bytes, struct record *out);
+
+/* ---- configurations: the payload of a RAFT_MEMBERS entry */
+
+struct configuration {
+    struct raft_members members;
+    char raft_addr[MEMBERS_MAX][ADDRESS_MAX + 1]; /* in the order of members */
+};
+
+struct blob *configuration_encode(const struct configuration *configuration);
+/* ERR_CORRUPT if it is none: also without a voter, with an id twice, with flags that contradict
+ * each other, too many voters, an address that is none. */
+MUST_CHECK enum err configuration_decode(struct slice bytes, struct configuration *out);
 
 /* ---- commands: the payload of a RAFT_DATA entry */
 
@@ -137,6 +149,13 @@ enum frame_type {
     FRAME_READ_INDEX_REPLY = 5,
     FRAME_INFO = 6,          /* a follower asks what only the leader knows */
     FRAME_INFO_REPLY = 7,
+    /* 8 is taken by the state's digest */
+    FRAME_SNAPSHOT_OPEN = 9,        /* a follower asks the leader for a snapshot to fetch */
+    FRAME_SNAPSHOT_OPEN_REPLY = 10,
+    FRAME_SNAPSHOT_READ = 11,       /* one part of it */
+    FRAME_SNAPSHOT_PART = 12,
+    FRAME_CHANGE = 13,              /* a change of the members, handed to the leader */
+    FRAME_CHANGE_REPLY = 14,
 };
 
 /* What became of a forwarded request, so that the follower can answer truthfully. */

@@ -17,7 +17,7 @@ static void on_raft(struct node *node, raft_id from, const struct frame *frame, 
             return; /* the disk is far behind; the leader will send it again */
         for (uint32_t i = 0; i < msg->append.n; i++)
             node->entries[i] = (struct raft_entry){ frame->raft.records[i].term,
-                                                    frame->raft.records[i].kind };
+                                                    frame->raft.records[i].kind, NULL };
         event.recv.entries = node->entries;
         source = (struct source){ .records = frame->raft.record_bytes, .owner = body };
     } else if (node->n_flights >= LOG_JOBS_MAX - 8) {
@@ -57,6 +57,14 @@ static void on_frame(struct node *node, raft_id from, const struct frame *frame,
         break;
     case FRAME_INFO_REPLY:
         forward_on_info_reply(node, from, frame);
+        break;
+    case FRAME_SNAPSHOT_OPEN:
+    case FRAME_SNAPSHOT_OPEN_REPLY:
+    case FRAME_SNAPSHOT_READ:
+    case FRAME_SNAPSHOT_PART:
+        break;
+    case FRAME_CHANGE:
+    case FRAME_CHANGE_REPLY:
         break;
     }
 }

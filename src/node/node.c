@@ -71,7 +71,7 @@ static void start_raft(struct node *node, const struct log_boot *log)
     };
     boot.members.n = config->n_members;
     for (uint32_t i = 0; i < config->n_members; i++)
-        boot.members.at[i] = (struct raft_member){ config->members[i].id, true };
+        boot.members.at[i] = (struct raft_member){ .id = config->members[i].id, .voter = true };
     node->raft = memory_new(raft_size());
     raft_init(node->raft, &raft_config, &boot, node_now(node));
     node->term = node->born_term = log->term;
@@ -185,6 +185,9 @@ void node_submit(struct node *node, struct op *op)
         break;
     case OP_INFO:
         info_submit(node, op);
+        break;
+    case OP_CHANGE:
+    case OP_TRANSFER:
         break;
     }
 }

@@ -33,6 +33,8 @@ const char *raft_msg_type_name(enum raft_msg_type type)
         return "heartbeat-reply";
     case RAFT_TIMEOUT_NOW:
         return "timeout-now";
+    case RAFT_SNAPSHOT:
+        return "snapshot";
     case RAFT_MSG_TYPES:
         break;
     }
@@ -64,6 +66,14 @@ const char *raft_trace_name(uint32_t what)
         return "transfer";
     case RAFT_TRACE_TRAIL_FORGOT:
         return "trail-forgot";
+    case RAFT_TRACE_MEMBERS:
+        return "members";
+    case RAFT_TRACE_SNAPSHOT:
+        return "snapshot";
+    case RAFT_TRACE_COMPACTED:
+        return "compacted";
+    case RAFT_TRACE_INSTALLED:
+        return "installed";
     case RAFT_TRACES:
         break;
     }

@@ -170,6 +170,10 @@ static enum raft_status dispatch(struct raft *r, const struct raft_event *event)
         return on_sent(r, event->sent.peer, event->sent.last);
     case RAFT_DISK:
         return on_disk(r, event->disk.stalled);
+    case RAFT_CHANGE:
+    case RAFT_COMPACTED:
+    case RAFT_INSTALLED:
+        return RAFT_INVALID;
     case RAFT_EVENT_TYPES:
         break;
     }
@@ -204,6 +208,7 @@ static raft_ticket ticket_before(const struct raft *r, const struct raft_msg *ms
     case RAFT_HEARTBEAT:
     case RAFT_HEARTBEAT_REPLY:
     case RAFT_TIMEOUT_NOW:
+    case RAFT_SNAPSHOT:
     case RAFT_MSG_TYPES:
         break;
     }

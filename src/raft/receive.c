@@ -56,6 +56,9 @@ static bool body_is_well_formed(const struct raft_msg *msg, const struct raft_en
     case RAFT_HEARTBEAT_REPLY:
     case RAFT_TIMEOUT_NOW:
         return msg->term > 0;
+    case RAFT_SNAPSHOT:
+        return msg->term > 0 && msg->snapshot.base > 0 &&
+               is_position(msg->snapshot.base, msg->snapshot.base_term, msg->term);
     case RAFT_MSG_TYPES:
         break;
     }
@@ -65,7 +68,8 @@ static bool body_is_well_formed(const struct raft_msg *msg, const struct raft_en
 /* Only the leader of a term says these. */
 static bool is_leaders_word(const struct raft_msg *msg)
 {
-    return msg->type == RAFT_APPEND || msg->type == RAFT_HEARTBEAT || msg->type == RAFT_TIMEOUT_NOW;
+    return msg->type == RAFT_APPEND || msg->type == RAFT_HEARTBEAT ||
+           msg->type == RAFT_TIMEOUT_NOW || msg->type == RAFT_SNAPSHOT;
 }
 
 /* To itself a server says only what must wait for its own disk. */
@@ -133,6 +137,8 @@ static void handle(struct raft *r, const struct raft_msg *msg, const struct raft
         break;
     case RAFT_TIMEOUT_NOW:
         on_timeout_now(r, msg);
+        break;
+    case RAFT_SNAPSHOT:
         break;
     case RAFT_MSG_TYPES:
         break;

@@ -27,6 +27,14 @@ static size_t checked_body_size(const struct frame *frame)
         return 0;
     case FRAME_INFO_REPLY:
         return INFO_HEADER_SIZE + (size_t)frame->info_reply.n * INFO_MEMBER_SIZE;
+    case FRAME_SNAPSHOT_OPEN:
+    case FRAME_SNAPSHOT_OPEN_REPLY:
+    case FRAME_SNAPSHOT_READ:
+    case FRAME_SNAPSHOT_PART:
+        return 0;
+    case FRAME_CHANGE:
+    case FRAME_CHANGE_REPLY:
+        return 0;
     }
     ASSERT(frame->type == FRAME_RAFT); /* it is none of the types there are */
     return 0;
@@ -90,6 +98,14 @@ static void write_body(struct writer *writer, const struct frame *frame)
         return;
     case FRAME_INFO_REPLY:
         write_info_reply(writer, frame);
+        return;
+    case FRAME_SNAPSHOT_OPEN:
+    case FRAME_SNAPSHOT_OPEN_REPLY:
+    case FRAME_SNAPSHOT_READ:
+    case FRAME_SNAPSHOT_PART:
+        return;
+    case FRAME_CHANGE:
+    case FRAME_CHANGE_REPLY:
         return;
     }
 }
@@ -200,6 +216,14 @@ static bool read_body(struct reader *reader, struct frame_scratch *scratch, stru
         return true;
     case FRAME_INFO_REPLY:
         return read_info_reply(reader, out);
+    case FRAME_SNAPSHOT_OPEN:
+    case FRAME_SNAPSHOT_OPEN_REPLY:
+    case FRAME_SNAPSHOT_READ:
+    case FRAME_SNAPSHOT_PART:
+        return false;
+    case FRAME_CHANGE:
+    case FRAME_CHANGE_REPLY:
+        return false;
     }
     return false;
 }

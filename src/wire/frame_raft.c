@@ -24,6 +24,7 @@ static const struct {
     [RAFT_HEARTBEAT] = { 5, 24, 0 },
     [RAFT_HEARTBEAT_REPLY] = { 6, 8, 0 },
     [RAFT_TIMEOUT_NOW] = { 7, 0, 0 },
+    [RAFT_SNAPSHOT] = { 8, 16, 0 },
 };
 
 static bool code_to_type(uint8_t code, enum raft_msg_type *out)
@@ -97,6 +98,10 @@ static void write_tail(struct writer *writer, const struct raft_msg *msg)
         return;
     case RAFT_HEARTBEAT_REPLY:
         write_u64(writer, msg->heartbeat_reply.round);
+        return;
+    case RAFT_SNAPSHOT:
+        write_u64(writer, msg->snapshot.base);
+        write_u64(writer, msg->snapshot.base_term);
         return;
     case RAFT_VOTE_REPLY:
     case RAFT_TIMEOUT_NOW:
@@ -176,6 +181,10 @@ static void read_tail(struct reader *reader, uint8_t flags, struct raft_msg *msg
     case RAFT_HEARTBEAT_REPLY:
         msg->heartbeat_reply.round = read_u64(reader);
         return;
+    case RAFT_SNAPSHOT:
+        msg->snapshot.base = read_u64(reader);
+        msg->snapshot.base_term = read_u64(reader);
+        return;
     case RAFT_TIMEOUT_NOW:
     case RAFT_MSG_TYPES:
         return;
@@ -209,6 +218,9 @@ static bool msg_valid(const struct raft_msg *msg)
     case RAFT_HEARTBEAT: /* the term may be left out: the sender's trail may not reach so far */
         return msg->heartbeat.commit_term <= msg->term &&
                (msg->heartbeat.commit > 0 || msg->heartbeat.commit_term == 0);
+    case RAFT_SNAPSHOT:
+        return msg->snapshot.base > 0 &&
+               place_valid(msg->snapshot.base, msg->snapshot.base_term, msg->term);
     case RAFT_VOTE_REPLY:
     case RAFT_HEARTBEAT_REPLY:
     case RAFT_TIMEOUT_NOW:

@@ -69,7 +69,7 @@ enum raft_status bench_recv(struct bench *b, struct raft_msg msg, struct terms e
 {
     struct raft_entry heads[64];
     for (uint32_t i = 0; i < entries.n; i++)
-        heads[i] = (struct raft_entry){ entries.at[i], RAFT_DATA };
+        heads[i] = (struct raft_entry){ entries.at[i], RAFT_DATA, NULL };
     if (msg.to == 0)
         msg.to = BENCH_SELF;
     struct raft_event event = { .type = RAFT_RECV };

@@ -54,7 +54,7 @@ static void on_trace(void *arg, struct cluster *c, uint32_t node, uint32_t what,
 {
     (void)arg;
     unsigned long long id = U(c->node[node]->id);
-    static const char *const causes[] = { "a higher term", "no quorum", "its disk" };
+    static const char *const causes[] = { "a higher term", "no quorum", "its disk", "removed" };
     static const char *const transfer[] = { "", "begins", "tells", "gives up" };
     switch ((enum raft_trace)what) {
     case RAFT_TRACE_ROLE:
@@ -88,6 +88,10 @@ static void on_trace(void *arg, struct cluster *c, uint32_t node, uint32_t what,
         break;
     case RAFT_TRACE_TERM:
     case RAFT_TRACE_TRAIL_FORGOT:
+    case RAFT_TRACE_MEMBERS:
+    case RAFT_TRACE_SNAPSHOT:
+    case RAFT_TRACE_COMPACTED:
+    case RAFT_TRACE_INSTALLED:
     case RAFT_TRACES:
         break;
     }
@@ -122,6 +126,9 @@ static void say_message(const struct raft_msg *m)
         break;
     case RAFT_HEARTBEAT_REPLY:
         say(" round=%llu", U(m->heartbeat_reply.round));
+        break;
+    case RAFT_SNAPSHOT:
+        say(" base=%llu/%llu", U(m->snapshot.base), U(m->snapshot.base_term));
         break;
     case RAFT_TIMEOUT_NOW:
     case RAFT_MSG_TYPES:

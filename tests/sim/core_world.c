@@ -187,7 +187,7 @@ void core_deliver(struct core_world *w, uint32_t number)
     struct raft_entry heads[CORE_BATCH_MAX];
     uint32_t n = packet.msg.type == RAFT_APPEND ? packet.msg.append.n : 0;
     for (uint32_t i = 0; i < n; i++)
-        heads[i] = (struct raft_entry){ packet.entries[i].term, packet.entries[i].kind };
+        heads[i] = (struct raft_entry){ packet.entries[i].term, packet.entries[i].kind, NULL };
     struct raft_event event = { .type = RAFT_RECV };
     event.recv.msg = &packet.msg;
     event.recv.entries = heads;

@@ -85,7 +85,7 @@ START_TEST(impossible_appends_are_refused)
     must_refuse(append(3, 4, 3, 4, 0, 0), NO_TERMS); /* a second leader in one term */
     must_refuse(append(2, 5, 2, 1, 0, 0), NO_TERMS); /* contradicts a committed entry */
     must_refuse(append(2, 5, 1, 1, 1, 0), TERMS(5));
-    struct raft_entry odd = { 4, (enum raft_kind)7 };
+    struct raft_entry odd = { 4, (enum raft_kind)7, NULL };
     struct raft_msg msg = append(2, 4, 3, 4, 1, 0);
     msg.to = BENCH_SELF;
     struct raft_event event = { .type = RAFT_RECV };

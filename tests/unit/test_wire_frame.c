@@ -48,7 +48,7 @@ START_TEST(raft_messages_keep_their_fields)
 {
     struct samples samples;
     samples_init(&samples);
-    for (int i = 0; i < RAFT_MSG_TYPES; i++) {
+    for (int i = 0; i < SAMPLE_RAFT_FRAMES; i++) {
         struct blob *blob = frame_encode(&samples.frames[i]);
         const struct raft_msg *sent = &samples.frames[i].raft.msg;
         struct frame back;
@@ -88,6 +88,10 @@ START_TEST(raft_messages_keep_their_fields)
         case RAFT_HEARTBEAT_REPLY:
             ck_assert_uint_eq(got->heartbeat_reply.round, sent->heartbeat_reply.round);
             break;
+        case RAFT_SNAPSHOT:
+            ck_assert_uint_eq(got->snapshot.base, sent->snapshot.base);
+            ck_assert_uint_eq(got->snapshot.base_term, sent->snapshot.base_term);
+            break;
         case RAFT_TIMEOUT_NOW:
         case RAFT_MSG_TYPES:
             break;
@@ -104,7 +108,7 @@ START_TEST(the_other_frames_keep_their_fields)
     struct frame back[SAMPLE_FRAMES];
     struct blob *blobs[SAMPLE_FRAMES];
     samples_init(&samples);
-    for (int i = 7; i < SAMPLE_FRAMES; i++) {
+    for (int i = SAMPLE_RAFT_FRAMES; i < SAMPLE_FRAMES; i++) {
         blobs[i] = frame_encode(&samples.frames[i]);
         struct slice rest = blob_slice(blobs[i]);
         ck_assert_int_eq(frame_decode(&rest, &scratch, &back[i]), OK);
@@ -125,7 +129,7 @@ START_TEST(the_other_frames_keep_their_fields)
     ck_assert_uint_eq(back[13].info_reply.n, 2);
     ck_assert_uint_eq(back[13].info_reply.members[1].silence_ms, UINT64_MAX);
     ck_assert(back[13].info_reply.members[0].voter && !back[13].info_reply.members[1].voter);
-    for (int i = 7; i < SAMPLE_FRAMES; i++)
+    for (int i = SAMPLE_RAFT_FRAMES; i < SAMPLE_FRAMES; i++)
         blob_unref(blobs[i]);
     samples_fini(&samples);
 }

@@ -84,7 +84,7 @@ static inline struct command_result sample_result(struct kv_result results[SAMPL
                                     .n = SAMPLE_RESULTS, .results = results };
 }
 
-enum { SAMPLE_FRAMES = 14, SAMPLE_RECORDS = 3 };
+enum { SAMPLE_FRAMES = 14, SAMPLE_RAFT_FRAMES = 7, SAMPLE_RECORDS = 3 };
 
 /* One frame of every type and every Raft message; `records` become the append's and are to be
  * released by the caller, as is `result`. */
