@@ -24,6 +24,8 @@ enum {
     PENDING_BYTES_MAX = 64 * 1024 * 1024,     /* state not yet in LMDB; above it writes wait */
     PROPOSALS_MAX = 16 * 1024,                /* writes waiting to commit, by number */
     PROPOSALS_BYTES_MAX = 64 * 1024 * 1024,   /* the same, by size */
+    LOG_KEEP_BYTES_MAX = 256 * 1024 * 1024,   /* of entries kept for slow followers */
+    SNAPSHOT_PART_MAX = 1024 * 1024,          /* of a snapshot, in one frame */
     READS_MAX = 64 * 1024,                    /* reads waiting for their index */
 };
 

@@ -32,6 +32,10 @@ struct node_config {
     uint32_t election_min_ms, election_max_ms, heartbeat_ms;
     uint32_t batch_entries;    /* entries in one append message */
     uint32_t flush_ms;         /* longest time that applied state waits for the state store */
+    uint64_t log_keep;         /* entries kept behind the durable state for followers that lag... */
+    uint64_t log_keep_bytes;   /* ...but not more than about so many bytes */
+    uint64_t snapshot_rate;    /* bytes a second that this node sends of snapshots; 0: unlimited */
+    uint32_t snapshot_part;    /* bytes asked for at a time, <= SNAPSHOT_PART_MAX; 0: the default */
     size_t pending_bytes_max;
     uint64_t seed;
     bool pre_vote, check_quorum;
@@ -58,6 +62,7 @@ struct node;
  * are borrowed and outlive the node. */
 MUST_CHECK enum err node_new(const struct node_config *config, const struct node_host *host,
                              struct log_store *log, struct state_store *state,
+                             struct snapshot_store *snapshots /* NULL: none are sent or fetched */,
                              struct network *network, struct node **out, char *message);
 /* Every op still waiting is done with ERR_SHUTTING_DOWN and its true outcome.  The stores are
  * closed before: what was submitted to them may still point into the node. */

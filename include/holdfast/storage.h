@@ -175,7 +175,6 @@ struct state_store {
  * on where it stopped, also after a restart. */
 
 enum {
-    SNAPSHOT_PART_MAX = 1024 * 1024,
     SNAPSHOT_FILES_MAX = 2,
     CONFIGURATION_TEXT_MAX = 8 * 1024,
 };

@@ -205,6 +205,24 @@ struct frame {
             uint32_t n;
             struct info_member members[MEMBERS_MAX];
         } info_reply;
+        struct {
+            raft_index applied; /* the asker's: an older snapshot is of no use to it */
+        } snapshot_open;
+        struct {
+            uint64_t file;     /* the sender's number for it; 0: later, see wait_ms */
+            uint32_t wait_ms;  /* file 0: ask again after this */
+            raft_index index;  /* what it holds, as struct snapshot_info of storage.h tells */
+            raft_term term;
+            uint64_t revision, keys, digest, size, checksum;
+        } snapshot_open_reply;
+        struct {
+            uint64_t file, offset;
+            uint32_t size; /* 1..SNAPSHOT_PART_MAX */
+        } snapshot_read;
+        struct {
+            uint64_t file, offset, total;
+            struct slice bytes; /* at most SNAPSHOT_PART_MAX; none, and total 0: the file is gone */
+        } snapshot_part;
     };
 };
 

@@ -28,6 +28,8 @@ struct options {
     uint64_t election_min_ms, election_max_ms, heartbeat_ms;
     uint64_t batch_entries;
     uint64_t flush_ms;
+    uint64_t log_keep;      /* entries */
+    uint64_t snapshot_rate; /* bytes a second; 0: unlimited */
     uint64_t timeout_ms, timeout_max_ms; /* of a client's request */
     uint64_t stop_timeout_ms;
     uint64_t connections_max;

@@ -78,6 +78,9 @@ bool server_identity(struct process *process, char *why)
     config->heartbeat_ms = (uint32_t)options->heartbeat_ms;
     config->batch_entries = (uint32_t)options->batch_entries;
     config->flush_ms = (uint32_t)options->flush_ms;
+    config->log_keep = options->log_keep;
+    config->log_keep_bytes = LOG_KEEP_BYTES_MAX;
+    config->snapshot_rate = options->snapshot_rate;
     config->pending_bytes_max = PENDING_BYTES_MAX;
     config->pre_vote = config->check_quorum = true;
     random_bytes(&config->seed, sizeof config->seed);

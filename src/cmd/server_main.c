@@ -229,7 +229,7 @@ static int open_node(struct process *process)
     host.refused = refused;
     host.damaged = damaged;
     enum err err = node_new(&process->config, &host, process->log, process->state,
-                            transport_network(process->transport), &process->node, message);
+                            process->snapshots, transport_network(process->transport), &process->node, message);
     if (err == OK)
         return EXIT_STATUS_OK;
     refuse_start(message);

@@ -16,6 +16,7 @@ struct process {
     struct memory_disk *disk;         /* NULL with --storage=lmdb */
     struct log_store *log;
     struct state_store *state;
+    struct snapshot_store *snapshots;
     struct transport *transport;
     struct network_events events;     /* the node's own */
     struct node *node;

@@ -126,8 +126,9 @@ static void say_hello(struct node *node)
 }
 
 enum err node_new(const struct node_config *config, const struct node_host *host,
-                  struct log_store *log, struct state_store *state, struct network *network,
-                  struct node **out, char *message)
+                  struct log_store *log, struct state_store *state,
+                  struct snapshot_store *snapshots, struct network *network, struct node **out,
+                  char *message)
 {
     ASSERT(config->n_members >= 1 && config->n_members <= VOTERS_MAX);
     struct node *node = memory_new(sizeof *node);
@@ -135,6 +136,7 @@ enum err node_new(const struct node_config *config, const struct node_host *host
     node->host = *host;
     node->log = log;
     node->state = state;
+    node->snapshots = snapshots;
     node->network = network;
     node->orphans_first = UINT64_MAX;
     TAILQ_INIT(&node->gathering);

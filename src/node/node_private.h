@@ -80,6 +80,7 @@ struct node {
     struct node_host host;
     struct log_store *log;
     struct state_store *state;
+    struct snapshot_store *snapshots; /* or NULL */
     struct network *network;
     struct statemachine *sm;
     struct raft *raft;

@@ -1,7 +1,7 @@
 /* frame.c - frames: a header with length, type and checksum, then a body by type.
  *
- * The body of a Raft message is in frame_raft.c; here are the header and the small bodies with
- * which nodes hand on their clients' requests. */
+ * The body of a Raft message is in frame_raft.c, those of snapshots are in frame_snapshot.c; here
+ * are the header and the small bodies with which nodes hand on their clients' requests. */
 #include "code.h"
 #include "frame.h"
 
@@ -31,7 +31,7 @@ static size_t checked_body_size(const struct frame *frame)
     case FRAME_SNAPSHOT_OPEN_REPLY:
     case FRAME_SNAPSHOT_READ:
     case FRAME_SNAPSHOT_PART:
-        return 0;
+        return frame_snapshot_size(frame);
     case FRAME_CHANGE:
     case FRAME_CHANGE_REPLY:
         return 0;
@@ -103,6 +103,7 @@ static void write_body(struct writer *writer, const struct frame *frame)
     case FRAME_SNAPSHOT_OPEN_REPLY:
     case FRAME_SNAPSHOT_READ:
     case FRAME_SNAPSHOT_PART:
+        frame_snapshot_write(writer, frame);
         return;
     case FRAME_CHANGE:
     case FRAME_CHANGE_REPLY:
@@ -220,7 +221,7 @@ static bool read_body(struct reader *reader, struct frame_scratch *scratch, stru
     case FRAME_SNAPSHOT_OPEN_REPLY:
     case FRAME_SNAPSHOT_READ:
     case FRAME_SNAPSHOT_PART:
-        return false;
+        return frame_snapshot_read(reader, out);
     case FRAME_CHANGE:
     case FRAME_CHANGE_REPLY:
         return false;

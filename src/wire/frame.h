@@ -24,4 +24,9 @@ bool frame_raft_measure(struct slice body, size_t *checked);
 /* Reads the whole body; the frame's checksum has been found right. */
 bool frame_raft_read(struct reader *reader, struct frame_scratch *scratch, struct frame *out);
 
+/* frame_snapshot.c: the four bodies with which a snapshot is fetched. */
+size_t frame_snapshot_size(const struct frame *frame);
+void frame_snapshot_write(struct writer *writer, const struct frame *frame);
+bool frame_snapshot_read(struct reader *reader, struct frame *out);
+
 #endif

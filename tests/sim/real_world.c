@@ -276,6 +276,8 @@ static struct node_config config_of(struct real_world *w, uint32_t i)
                                   .heartbeat_ms = o->heartbeat_ms,
                                   .batch_entries = o->batch_entries,
                                   .flush_ms = o->flush_ms,
+                                  .log_keep = UINT64_MAX,
+                                  .log_keep_bytes = UINT64_MAX,
                                   .pending_bytes_max = o->pending_bytes_max,
                                   .seed = sim_draw(&w->random),
                                   .pre_vote = o->pre_vote,
@@ -296,7 +298,7 @@ static void be_born(struct real_world *w, struct real_node *m, void *arg)
     struct birth *birth = arg;
     (void)w;
     struct node_host host = { now_ms, now_us, wall_ms, wake, on_refused, on_damaged, m };
-    birth->err = node_new(&birth->config, &host, m->log, m->state, &m->network, &m->node,
+    birth->err = node_new(&birth->config, &host, m->log, m->state, NULL, &m->network, &m->node,
                           birth->message);
 }
 

@@ -230,6 +230,8 @@ static void start(struct cluster *cluster, uint32_t i)
                                   .heartbeat_ms = 50,
                                   .batch_entries = 100,
                                   .flush_ms = 1000,
+                                  .log_keep = UINT64_MAX,
+                                  .log_keep_bytes = UINT64_MAX,
                                   .pending_bytes_max = PENDING_BYTES_MAX,
                                   .seed = draw(cluster),
                                   .pre_vote = true,
@@ -238,7 +240,7 @@ static void start(struct cluster *cluster, uint32_t i)
     memcpy(config.members, cluster->peers, sizeof cluster->peers);
     struct node_host host = { now_ms, now_us, wall_ms, wake, on_refused, NULL, member };
     char message[STORAGE_MESSAGE_MAX];
-    enum err err = node_new(&config, &host, member->log, member->state, &member->network,
+    enum err err = node_new(&config, &host, member->log, member->state, NULL, &member->network,
                             &member->node, message);
     ASSERT(err == OK);
     member->events = node_network_events(member->node);

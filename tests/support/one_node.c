@@ -83,6 +83,8 @@ struct one_node *one_node_new(void)
                                   .heartbeat_ms = 5,
                                   .batch_entries = 100,
                                   .flush_ms = 20,
+                                  .log_keep = UINT64_MAX,
+                                  .log_keep_bytes = UINT64_MAX,
                                   .pending_bytes_max = 64 * 1024 * 1024,
                                   .seed = 1,
                                   .pre_vote = true,
@@ -101,7 +103,7 @@ struct one_node *one_node_new(void)
     one->log = log_memory_open(one->disk, &storage);
     one->state = state_memory_open(one->disk, &storage);
     enum err err =
-        node_new(&config, &host, one->log, one->state, &one->network, &one->node, message);
+        node_new(&config, &host, one->log, one->state, NULL, &one->network, &one->node, message);
     ck_assert_msg(err == OK, "%s", message);
     return one;
 }
