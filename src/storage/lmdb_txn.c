@@ -57,6 +57,12 @@ void lmdb_txn_delete(struct lmdb_txn *txn, MDB_dbi dbi, struct slice key)
     check(txn, code == MDB_NOTFOUND ? 0 : code);
 }
 
+void lmdb_txn_empty(struct lmdb_txn *txn, MDB_dbi dbi)
+{
+    if (txn->code == 0)
+        check(txn, mdb_drop(txn->txn, dbi, 0));
+}
+
 void lmdb_txn_put_meta(struct lmdb_txn *txn, MDB_dbi dbi, const struct meta_put *row)
 {
     lmdb_txn_put(txn, dbi, slice_text(row->key), slice_text(row->text), 0);

@@ -20,6 +20,7 @@ void lmdb_txn_put(struct lmdb_txn *txn, MDB_dbi dbi, struct slice key, struct sl
 /* Room for a value, to be filled before the next call; NULL after a failure. */
 unsigned char *lmdb_txn_reserve(struct lmdb_txn *txn, MDB_dbi dbi, struct slice key, size_t size);
 void lmdb_txn_delete(struct lmdb_txn *txn, MDB_dbi dbi, struct slice key); /* or it is absent */
+void lmdb_txn_empty(struct lmdb_txn *txn, MDB_dbi dbi); /* all its keys at once */
 void lmdb_txn_put_meta(struct lmdb_txn *txn, MDB_dbi dbi, const struct meta_put *row);
 uint64_t lmdb_txn_used_bytes(struct lmdb_txn *txn, const MDB_dbi *dbis, size_t n);
 /* Durable when it returns 0; else nothing of it has happened, and the code is the failure's. */

@@ -32,7 +32,8 @@ struct log_lmdb {
     struct writer *writer;
     struct commit_stats stats;
 
-    raft_index first, last; /* the writer's; first > last: empty */
+    raft_index compacted;   /* the base; the writer's, like these two */
+    raft_index first, last; /* first > last: empty, last == compacted */
 
     struct lmdb_reader reader; /* the loop's, like all below */
     MDB_cursor *cursor;        /* on `log`; renewed for each read */
@@ -45,20 +46,49 @@ static struct log_lmdb *self(struct log_store *store)
 
 /* ---- writing, on the writer's thread */
 
+static void erase_all(struct log_lmdb *log, struct lmdb_txn *txn)
+{
+    if (log->first <= log->last)
+        lmdb_txn_empty(txn, log->log);
+    log->first = log->compacted + 1;
+    log->last = log->compacted;
+}
+
 static void erase_from(struct log_lmdb *log, struct lmdb_txn *txn, raft_index first)
 {
-    for (; log->last >= log->first && log->last >= first; log->last--)
+    if (first <= log->first) {
+        erase_all(log, txn);
+        return;
+    }
+    for (; log->last >= first; log->last--)
         lmdb_txn_delete(txn, log->log, slice_of(&log->last, sizeof log->last));
+}
+
+/* The log's head goes; the pages are free for the next entries. */
+static void move_base(struct log_lmdb *log, struct lmdb_txn *txn, const struct log_job *job)
+{
+    if (job->base <= log->compacted)
+        return;
+    struct meta_put rows[BASE_ROWS];
+    meta_of_base(job->base, job->base_term, rows);
+    for (unsigned i = 0; i < BASE_ROWS; i++)
+        lmdb_txn_put_meta(txn, log->meta, &rows[i]);
+    storage_step("log: base put, entries still there");
+    log->compacted = job->base;
+    if (job->base >= log->last) {
+        erase_all(log, txn);
+        return;
+    }
+    for (; log->first <= job->base; log->first++)
+        lmdb_txn_delete(txn, log->log, slice_of(&log->first, sizeof log->first));
+    storage_step("log: head erased");
 }
 
 static size_t write_entries(struct log_lmdb *log, struct lmdb_txn *txn, const struct log_job *job)
 {
     size_t bytes = 0;
     erase_from(log, txn, job->first);
-    if (log->last < log->first) /* empty: the log begins where it is told */
-        log->first = job->first;
-    else
-        ASSERT(job->first == log->last + 1);
+    ASSERT(job->first == log->last + 1);
     for (uint32_t i = 0; i < job->n; i++) {
         raft_index index = job->first + i;
         lmdb_txn_put(txn, log->log, slice_of(&index, sizeof index), job->entries[i].record,
@@ -72,6 +102,7 @@ static size_t write_entries(struct log_lmdb *log, struct lmdb_txn *txn, const st
 static size_t write_job(struct log_lmdb *log, struct lmdb_txn *txn, const struct log_job *job)
 {
     size_t bytes = 0;
+    move_base(log, txn, job);
     if (job->first > 0)
         bytes = write_entries(log, txn, job);
     storage_step("log: entries put");
@@ -213,30 +244,6 @@ static enum err term_at(void *arg, raft_index index, raft_term *term)
     return err;
 }
 
-/* First and last index; first > last: empty.  As many entries as that makes, or ERR_CORRUPT. */
-static enum err find_bounds(MDB_txn *txn, MDB_dbi dbi, MDB_cursor *cursor, raft_index *first,
-                            raft_index *last)
-{
-    MDB_val key, value;
-    MDB_stat stat;
-    *first = 1;
-    *last = 0;
-    int code = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
-    if (code == 0) {
-        *first = index_of(key);
-        code = mdb_cursor_get(cursor, &key, &value, MDB_LAST);
-        *last = index_of(key);
-    }
-    if (code == MDB_NOTFOUND) /* empty */
-        code = 0;
-    if (code == 0)
-        code = mdb_stat(txn, dbi, &stat);
-    if (code != 0)
-        return lmdb_err(code);
-    bool whole = *first > 0 && *first <= *last + 1 && stat.ms_entries == *last - *first + 1;
-    return whole ? OK : ERR_CORRUPT;
-}
-
 static enum err get_text(struct log_lmdb *log, const char *key, char out[META_TEXT_MAX])
 {
     MDB_val k = val_of(slice_text(key)), v;
@@ -250,6 +257,46 @@ static enum err get_text(struct log_lmdb *log, const char *key, char out[META_TE
     return OK;
 }
 
+static enum err get_base(struct log_lmdb *log, raft_index *base, raft_term *base_term)
+{
+    char text[META_TEXT_MAX];
+    *base = *base_term = 0;
+    enum err err = get_text(log, "base_index", text);
+    if (err == ERR_NOT_FOUND)
+        return OK; /* nothing was ever compacted */
+    if (err == OK && !meta_parse_decimal(text, base))
+        err = ERR_CORRUPT;
+    if (err == OK)
+        err = get_text(log, "base_term", text);
+    if (err == OK && !meta_parse_decimal(text, base_term))
+        err = ERR_CORRUPT;
+    return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
+}
+
+/* As many entries as lie between the first and the last, and none missing behind the base. */
+static enum err find_bounds(struct log_lmdb *log, raft_index base, raft_index *first,
+                            raft_index *last)
+{
+    MDB_val key, value;
+    MDB_stat stat;
+    *first = base + 1;
+    *last = base;
+    int code = mdb_cursor_get(log->cursor, &key, &value, MDB_FIRST);
+    if (code == 0) {
+        *first = index_of(key);
+        code = mdb_cursor_get(log->cursor, &key, &value, MDB_LAST);
+        *last = index_of(key);
+    }
+    if (code == MDB_NOTFOUND) /* empty */
+        code = 0;
+    if (code == 0)
+        code = mdb_stat(log->reader.txn, log->log, &stat);
+    if (code != 0)
+        return lmdb_err(code);
+    bool whole = *first == base + 1 && *last >= base && stat.ms_entries == *last - base;
+    return whole ? OK : ERR_CORRUPT;
+}
+
 static enum err boot_within(struct log_lmdb *log, struct log_boot *out)
 {
     char text[META_TEXT_MAX];
@@ -261,7 +308,9 @@ static enum err boot_within(struct log_lmdb *log, struct log_boot *out)
     if (err == OK && !meta_parse_id(text, &out->vote))
         err = ERR_CORRUPT;
     if (err == OK)
-        err = find_bounds(log->reader.txn, log->log, log->cursor, &out->first, &out->last);
+        err = get_base(log, &out->base, &out->base_term);
+    if (err == OK)
+        err = find_bounds(log, out->base, &out->first, &out->last);
     if (err == OK)
         err = runs_find(out, term_at, log);
     return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
@@ -351,7 +400,10 @@ static enum err look(struct log_lmdb *log, char *message)
     if (err != OK)
         return storage_fail(message, err, "cannot read the log in %.300s: %s", log->path,
                             err_text(err));
-    err = find_bounds(log->reader.txn, log->log, log->cursor, &log->first, &log->last);
+    raft_term base_term;
+    err = get_base(log, &log->compacted, &base_term);
+    if (err == OK)
+        err = find_bounds(log, log->compacted, &log->first, &log->last);
     lmdb_reader_end(&log->reader);
     if (err != OK)
         return storage_fail(message, err,

@@ -35,8 +35,16 @@ static void write_job(struct log_memory *log, const struct log_job *job)
         for (unsigned i = 0; i < VOTE_ROWS; i++)
             memory_meta_put(disk, &rows[i]);
     }
+    if (job->base > disk->log.base) {
+        struct meta_put rows[BASE_ROWS];
+        memory_log_move_base(&disk->log, job->base, job->base_term);
+        meta_of_base(job->base, job->base_term, rows);
+        for (unsigned i = 0; i < BASE_ROWS; i++)
+            memory_meta_put(disk, &rows[i]);
+    }
     if (job->first > 0) {
         memory_log_erase_from(&disk->log, job->first);
+        ASSERT(job->first == disk->log.last + 1);
         for (uint32_t i = 0; i < job->n; i++) {
             memory_log_append(&disk->log, job->first + i, job->entries[i].record);
             log->stats.bytes_written += job->entries[i].record.size;
@@ -137,11 +145,11 @@ static enum err log_boot(struct log_store *store, struct log_boot *out)
     for (raft_index i = disk->log.first; mutant("truncate-at-damage") && i <= disk->log.last; i++)
         if (record_decode(i, blob_slice(memory_log_at(&disk->log, i)), &record) != OK)
             memory_log_erase_from(&disk->log, i);
-    *out = (struct log_boot){ .term = disk->term, .vote = disk->vote, .first = 1 };
-    if (disk->log.first <= disk->log.last) {
-        out->first = disk->log.first;
-        out->last = disk->log.last;
-    }
+    *out = (struct log_boot){
+        .term = disk->term, .vote = disk->vote,
+        .base = disk->log.base, .base_term = disk->log.base_term,
+        .first = disk->log.first, .last = disk->log.last,
+    };
     return runs_find(out, term_at, &disk->log);
 }
 

@@ -19,12 +19,30 @@ struct blob *memory_log_at(const struct memory_log *log, raft_index index)
     return log->slots[index & (log->capacity - 1)];
 }
 
+static void memory_log_drop(struct memory_log *log, raft_index index)
+{
+    struct blob *entry = memory_log_at(log, index);
+    log->bytes -= entry->size;
+    blob_unref(entry);
+}
+
 void memory_log_erase_from(struct memory_log *log, raft_index first)
 {
-    for (; log->last >= log->first && log->last >= first; log->last--) {
-        struct blob *entry = memory_log_at(log, log->last);
-        log->bytes -= entry->size;
-        blob_unref(entry);
+    for (; log->last >= log->first && log->last >= first; log->last--)
+        memory_log_drop(log, log->last);
+}
+
+void memory_log_move_base(struct memory_log *log, raft_index base, raft_term base_term)
+{
+    if (base <= log->base)
+        return;
+    log->base = base;
+    log->base_term = base_term;
+    for (; log->first <= log->last && log->first <= base; log->first++)
+        memory_log_drop(log, log->first);
+    if (log->first > log->last) {
+        log->first = base + 1;
+        log->last = base;
     }
 }
 
@@ -41,10 +59,6 @@ static void memory_log_grow(struct memory_log *log)
 
 void memory_log_append(struct memory_log *log, raft_index index, struct slice record)
 {
-    if (log->first > log->last) { /* empty: the log begins where it is told */
-        log->first = index;
-        log->last = index - 1;
-    }
     ASSERT(index == log->last + 1);
     if (log->last - log->first + 1 == log->capacity || log->capacity == 0)
         memory_log_grow(log);

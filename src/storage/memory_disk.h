@@ -12,7 +12,9 @@
 struct memory_log {
     struct blob **slots;
     size_t capacity; /* 0 or a power of two */
-    raft_index first, last;
+    raft_index base;        /* the log begins after it */
+    raft_term base_term;
+    raft_index first, last; /* empty: first > last, last == base */
     size_t bytes;
 };
 
@@ -55,6 +57,7 @@ void state_memory_crash(struct state_memory *store, size_t kept);
 
 /* The platters. */
 void memory_log_erase_from(struct memory_log *log, raft_index first);
+void memory_log_move_base(struct memory_log *log, raft_index base, raft_term base_term);
 void memory_log_append(struct memory_log *log, raft_index index, struct slice record);
 struct blob *memory_log_at(const struct memory_log *log, raft_index index); /* NULL: not there */
 

@@ -40,12 +40,23 @@ void meta_of_identity(const struct identity *identity, struct meta_put rows[IDEN
     meta_put_text(&rows[6], "incarnation", incarnation);
 }
 
-void meta_of_vote(raft_term term, raft_id vote, struct meta_put rows[VOTE_ROWS])
+static void put_decimal(struct meta_put *row, const char *key, uint64_t number)
 {
     char text[21];
-    snprintf(text, sizeof text, "%" PRIu64, term);
-    meta_put_text(&rows[0], "term", text);
+    snprintf(text, sizeof text, "%" PRIu64, number);
+    meta_put_text(row, key, text);
+}
+
+void meta_of_vote(raft_term term, raft_id vote, struct meta_put rows[VOTE_ROWS])
+{
+    put_decimal(&rows[0], "term", term);
     put_id(&rows[1], "vote", vote);
+}
+
+void meta_of_base(raft_index base, raft_term base_term, struct meta_put rows[BASE_ROWS])
+{
+    put_decimal(&rows[0], "base_index", base);
+    put_decimal(&rows[1], "base_term", base_term);
 }
 
 static int digit_value(char c)

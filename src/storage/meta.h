@@ -8,7 +8,7 @@
 #define LOG_FORMAT "holdfast-log 1"
 #define STATE_FORMAT "holdfast-state 1"
 
-enum { IDENTITY_ROWS = 7, VOTE_ROWS = 2, INCARNATION_TEXT = 2 * INCARNATION_SIZE + 1 };
+enum { IDENTITY_ROWS = 7, VOTE_ROWS = 2, BASE_ROWS = 2, INCARNATION_TEXT = 2 * INCARNATION_SIZE + 1 };
 
 void meta_put_text(struct meta_put *row, const char *key, const char *text);
 
@@ -16,6 +16,9 @@ void meta_put_text(struct meta_put *row, const char *key, const char *text);
 void meta_of_identity(const struct identity *identity, struct meta_put rows[IDENTITY_ROWS]);
 /* term (decimal), vote (16 hexadecimal digits; all 0: nobody). */
 void meta_of_vote(raft_term term, raft_id vote, struct meta_put rows[VOTE_ROWS]);
+
+/* base_index, base_term: decimal. */
+void meta_of_base(raft_index base, raft_term base_term, struct meta_put rows[BASE_ROWS]);
 
 void meta_incarnation_text(const unsigned char in[INCARNATION_SIZE], char out[INCARNATION_TEXT]);
 

@@ -51,6 +51,8 @@ enum err runs_find(struct log_boot *out, runs_term_fn *term_at, void *arg)
 
     raft_term term, last_term;
     enum err err = term_at(arg, out->first, &term);
+    if (err == OK && term < out->base_term)
+        err = ERR_CORRUPT;
     if (err == OK)
         err = term_at(arg, out->last, &last_term);
     raft_index at = out->first;

@@ -195,6 +195,15 @@ void job_vote(struct log_job *job, raft_term term, raft_id vote)
     job->vote = vote;
 }
 
+struct log_job *job_base(raft_ticket ticket, raft_index base, raft_term base_term)
+{
+    struct log_job *job = log_job_new(0, 0);
+    job->ticket = ticket;
+    job->base = base;
+    job->base_term = base_term;
+    return job;
+}
+
 struct log_job *job_meta(const char *key, const char *text)
 {
     struct log_job *job = log_job_new(0, 1);
@@ -286,6 +295,17 @@ void expect_log(struct harness *h, raft_index first, const char *terms)
         walk_end_run(&found);
     }
     ck_assert_str_eq(found.terms, terms);
+    free(boot.runs);
+}
+
+void expect_bounds(struct harness *h, raft_index base, raft_term base_term, raft_index last)
+{
+    struct log_boot boot;
+    ck_assert_int_eq(h->log->ops->boot(h->log, &boot), OK);
+    ck_assert_uint_eq(boot.base, base);
+    ck_assert_uint_eq(boot.base_term, base_term);
+    ck_assert_uint_eq(boot.first, base + 1);
+    ck_assert_uint_eq(boot.last, last);
     free(boot.runs);
 }
 

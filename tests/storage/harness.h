@@ -42,6 +42,7 @@ void wait_state(struct harness *h, uint32_t n);
 struct log_job *job_entries(raft_ticket ticket, raft_index first, uint32_t n, raft_term term,
                             size_t size);
 void job_vote(struct log_job *job, raft_term term, raft_id vote);
+struct log_job *job_base(raft_ticket ticket, raft_index base, raft_term base_term);
 struct log_job *job_meta(const char *key, const char *text);
 void submit(struct harness *h, struct log_job *job);
 struct blob *entry_bytes(raft_index index, raft_term term, size_t size);
@@ -54,6 +55,8 @@ struct state_change unset_text(enum state_table table, const char *key);
 /* Fails unless the log holds exactly entries first .. last, each with the term given by
  * `terms` ("1*3 2*2": three entries of term 1, then two of term 2). */
 void expect_log(struct harness *h, raft_index first, const char *terms);
+/* Fails unless boot answers so; last == base: an empty log. */
+void expect_bounds(struct harness *h, raft_index base, raft_term base_term, raft_index last);
 void expect_meta(struct harness *h, const char *key, const char *text); /* text NULL: absent */
 /* Fails unless `get` answers so; value NULL: absent. */
 void expect_value(struct harness *h, enum state_table table, const char *key, const char *value);

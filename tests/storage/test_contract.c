@@ -153,22 +153,6 @@ START_TEST(many_terms_are_found_without_reading_all)
 }
 END_TEST
 
-START_TEST(a_log_may_begin_later_than_at_one)
-{
-    harness_init(&h, (enum kind)_i);
-    submit(&h, job_entries(1, 1000, 5, 3, 20));
-    wait_log(&h, 1);
-    struct log_boot boot;
-    ck_assert_int_eq(h.log->ops->boot(h.log, &boot), OK);
-    ck_assert_uint_eq(boot.first, 1000);
-    ck_assert_uint_eq(boot.last, 1004);
-    free(boot.runs);
-    expect_log(&h, 999, "");
-    expect_log(&h, 1000, "3*5");
-    harness_fini(&h);
-}
-END_TEST
-
 static bool stop_at_three(void *arg, raft_index index, struct slice record)
 {
     (void)record;
@@ -394,7 +378,6 @@ int main(void)
     tcase_add_loop_test(tcase, term_and_vote_survive_and_can_be_read_as_text, 0, KINDS);
     tcase_add_loop_test(tcase, meta_holds_the_identity_and_whatever_is_put, 0, KINDS);
     tcase_add_loop_test(tcase, many_terms_are_found_without_reading_all, 0, KINDS);
-    tcase_add_loop_test(tcase, a_log_may_begin_later_than_at_one, 0, KINDS);
     tcase_add_loop_test(tcase, a_reader_stops_when_told, 0, KINDS);
     tcase_add_loop_test(tcase, close_finishes_what_was_submitted, 0, KINDS);
     tcase_add_loop_test(tcase, a_batch_sets_and_deletes, 0, KINDS);
