@@ -29,15 +29,16 @@ enum {
     RAFT_WINDOW_MAX = 64,     /* appends in flight to one follower */
     RAFT_OUTBOX_MAX = 4 * RAFT_MEMBERS_MAX + 4,
     RAFT_VOTERS_MAX = 7,      /* equals VOTERS_MAX of limits.h */
-    RAFT_CONFIGS_MAX = 64,    /* configurations in the uncommitted part of a log; a follower stores
-                                 no entry that would be one more until some are committed */
+    RAFT_CONFIGS_MAX = 64,    /* configurations remembered behind the latest that is known to be
+                                 committed; of more the newest.  Only the last of a log can still be
+                                 erased: each was appended when the one before was committed */
 };
 
 /* Every way a step can end.  There is no "out of memory" and no "I/O error".  In the three
  * failing cases nothing has changed and the update is empty but for its standing fields. */
 enum raft_status {
     RAFT_OK,
-    RAFT_NOT_LEADER, /* propose, read, transfer: this server does not lead (or is handing over) */
+    RAFT_NOT_LEADER, /* propose, read, transfer, change: this server does not lead (or is handing over) */
     RAFT_BUSY,       /* a bound is reached; the same event may succeed later */
     RAFT_INVALID,    /* an event that no correct driver or peer sends; a message is ignored */
 };
@@ -137,12 +138,14 @@ enum raft_event_type {
     RAFT_PROPOSE,     /* a client's entries; the leader puts its term on them */
     RAFT_READ,        /* a linearizable read (or many that share it), thesis 6.4 */
     RAFT_TRANSFER,    /* hand leadership over; `to` 0: to the most advanced voter */
-    RAFT_UNREACHABLE, /* what was sent to this peer may be lost: probe it again */
+    RAFT_UNREACHABLE, /* what was sent to this peer may be lost: probe it again.  A peer that is no
+                         member (any more) is nobody's concern: RAFT_OK, as for RAFT_SENT */
     RAFT_SENT,        /* of the last append to a peer only a part was sent (it was too large) */
     RAFT_DISK,        /* the disk stalls (no leading, no campaigning) or has recovered */
     RAFT_CHANGE,      /* change the configuration (§6; thesis 4.3): one at a time.  RAFT_BUSY: another
                          is under way, or nothing of this term is committed yet (B29).
-                         RAFT_INVALID: no voter, too many, an id twice, or nothing would change */
+                         RAFT_INVALID: no voter, too many (also of old and new ones together), an id
+                         twice, or nothing would change */
     RAFT_COMPACTED,   /* the log up to `last` <= commit is being dropped; from now on the core does not
                          ask for it.  RAFT_INVALID: not committed; no news: RAFT_OK */
     RAFT_INSTALLED,   /* a verified, durable snapshot shall replace state and log.  RAFT_INVALID: it holds
@@ -201,7 +204,8 @@ enum { /* raft_update.what: what this step changed */
     RAFT_COMMITTED = 1 << 3,    /* `commit` has grown: apply up to it */
     RAFT_NEW_ROLE = 1 << 4,     /* role, leader or term differs from before */
     RAFT_SAVE_MEMBERS = 1 << 5, /* with SAVE_ENTRIES: the only entry is a configuration of `term`,
-                                   raft_members(): of a RAFT_CHANGE, or the leader's own second step */
+                                   raft_members(): of a RAFT_CHANGE, or the leader's own second step
+                                   (in the step that commits the joint one: of a RAFT_RECV) */
     RAFT_SAVE_BASE = 1 << 6,    /* RAFT_INSTALLED: the log begins after save.base now: erase all entries up
                                    to it, and if !save.keep all behind it, too.  Has a ticket; the
                                    snapshot itself is durable already */
@@ -251,7 +255,7 @@ struct raft_boot {
         raft_index index;
         struct raft_members members;
     } *configs;
-    uint32_t n_configs;      /* <= RAFT_CONFIGS_MAX */
+    uint32_t n_configs;      /* of more than RAFT_CONFIGS_MAX the newest will do */
     const struct raft_run {  /* entries first .. (next run's first - 1) have this term */
         raft_index first;
         raft_term term;
@@ -325,8 +329,8 @@ struct raft_progress {
     raft_msec last_contact; /* 0: never in this term */
 };
 
-/* The configuration in use, the entry that it came from (0: the boot record's), and whether that
- * entry is committed. */
+/* The configuration in use, the entry that it came from (0: the boot record's; of a snapshot its
+ * last), and whether that entry is committed.  `index` and `committed` may be NULL. */
 const struct raft_members *raft_members(const struct raft *r, raft_index *index, bool *committed);
 
 /* The members' progress in the order of the configuration; zeroes where this server does not

@@ -2,25 +2,28 @@
  * to a leader that is alive (thesis 4.2.3). */
 #include "raft_state.h"
 
-#include "quorum.h"
-
-static bool may_campaign(const struct raft *r)
+/* A learner never stands, nor does who is not a member.  In a joint configuration "any server from
+ * either configuration may serve as leader", §6. */
+bool may_campaign(const struct raft *r)
 {
-    return r->members.at[r->self].voter && !r->stalled && r->term < RAFT_NUMBER_MAX &&
+    bool votes = place_votes(r, r->self) || mutant("removed-node-campaigns");
+    return votes && !r->stalled && r->term < RAFT_NUMBER_MAX &&
            r->trail.last < RAFT_NUMBER_MAX;
 }
 
-/* Who is alone need not wait for anyone. */
+/* Who is alone need not wait for anyone; but while the change that left it alone is not committed,
+ * the leader that makes it may lead, and serve reads under its lease. */
 bool election_due(const struct raft *r)
 {
     return r->now >= r->election_deadline ||
-           (r->role == RAFT_FOLLOWER && raft_alone(r) && may_campaign(r));
+           (r->role == RAFT_FOLLOWER && r->members_index <= r->commit && raft_alone(r) &&
+            may_campaign(r));
 }
 
 static void request_votes(struct raft *r, bool pre, bool transfer)
 {
     for (uint32_t i = 0; i < r->members.n; i++) {
-        if (i == r->self || !r->members.at[i].voter)
+        if (i == r->self || !place_votes(r, i))
             continue;
         struct raft_msg *msg = raft_message(r, RAFT_VOTE, r->members.at[i].id);
         msg->term = pre ? r->term + 1 : r->term;
@@ -101,7 +104,8 @@ static void on_pre_vote(struct raft *r, const struct raft_msg *msg)
     reply->vote_reply.granted = granted;
 }
 
-/* Figure 2, RequestVote RPC. */
+/* Figure 2, RequestVote RPC.  Whether either is a member by this server's configuration is not asked:
+ * who asks may know a later one, and need this vote (thesis 4.1; B12). */
 void on_vote(struct raft *r, const struct raft_msg *msg)
 {
     if (msg->vote.pre) {
@@ -138,7 +142,7 @@ void on_vote_reply(struct raft *r, const struct raft_msg *msg)
         return;
     }
     r->granted[raft_place(r, msg->from)] = true;
-    if (granted_count(r) < quorum_size(r->n_voters))
+    if (!granted_by_majority(r))
         return;
     if (pre) {
         become_candidate(r);

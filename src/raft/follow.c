@@ -82,6 +82,10 @@ static void store(struct raft *r, const struct raft_msg *msg, const struct raft_
     if (skip == n)
         return;
     raft_save_entries(r, msg->append.prev + 1 + skip, skip, n - skip);
+    for (uint32_t i = skip; i < n; i++) {
+        if (entries[i].kind == RAFT_MEMBERS)
+            members_append(r, msg->append.prev + 1 + i, entries[i].members);
+    }
     for (uint32_t i = skip; i < n;) {
         uint32_t same = 1;
         while (i + same < n && entries[i + same].term == entries[i].term)

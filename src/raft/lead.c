@@ -2,34 +2,29 @@
  * answers (thesis 6.2). */
 #include "raft_state.h"
 
-#include "quorum.h"
-
 void heartbeat_all(struct raft *r)
 {
     raft_term commit_term = trail_term(&r->trail, r->commit);
-    for (uint32_t i = 0; i < r->members.n; i++) {
+    for (uint32_t i = 0; i < r->n_places; i++) {
         if (i == r->self)
             continue;
-        struct raft_msg *msg = raft_message(r, RAFT_HEARTBEAT, r->members.at[i].id);
+        struct raft_msg *msg = raft_message(r, RAFT_HEARTBEAT, r->place_id[i]);
         msg->heartbeat.commit = commit_term > 0 ? r->commit : 0;
         msg->heartbeat.commit_term = commit_term;
         msg->heartbeat.round = r->round;
     }
 }
 
-/* When a majority, this server included, had last answered; the beginning of its rule counts as
- * an answer. */
+/* When a majority, this server included if it has a say, had last answered; the beginning of its
+ * rule and of the configuration in use count as answers. */
 static raft_msec quorum_contact(const struct raft *r)
 {
     raft_msec contact[RAFT_MEMBERS_MAX];
-    uint32_t n = 0;
     for (uint32_t i = 0; i < r->members.n; i++) {
-        if (!r->members.at[i].voter)
-            continue;
         raft_msec heard = i == r->self ? r->now : r->progress[i].contact;
-        contact[n++] = heard > r->leader_since ? heard : r->leader_since;
+        contact[i] = heard > r->quorum_since ? heard : r->quorum_since;
     }
-    return quorum_reached(contact, n);
+    return members_reached(r, contact);
 }
 
 static raft_msec quorum_deadline(const struct raft *r)
@@ -50,7 +45,8 @@ void lead_tick(struct raft *r)
         transfer_give_up(r);
     if (r->now < r->heartbeat_deadline)
         return;
-    for (uint32_t i = 0; i < r->members.n; i++)
+    members_forget_departed(r);
+    for (uint32_t i = 0; i < r->n_places; i++)
         progress_beat(&r->progress[i]);
     r->heartbeat_deadline = r->now + r->config.heartbeat_ms;
     heartbeat_all(r);

@@ -5,9 +5,9 @@
  * ticket each message waits for. */
 #include "raft_state.h"
 
-/* The most that one step can say: appends and a heartbeat to everyone, a reply or the word to
- * itself, a transfer. */
-_Static_assert((APPENDS_PER_STEP + 1) * (RAFT_MEMBERS_MAX - 1) + 2 <= RAFT_OUTBOX_MAX,
+/* The most that one step can say: appends and a heartbeat to everyone, one more append to who has
+ * answered, a reply or the word to itself, a transfer. */
+_Static_assert((APPENDS_PER_STEP + 1) * (PLACES_MAX - 1) + APPENDS_PER_STEP + 2 <= RAFT_OUTBOX_MAX,
                "the outbox holds a full step");
 
 size_t raft_size(void)
@@ -26,23 +26,6 @@ static void check_config(const struct raft_config *config)
     ASSERT(config->window >= 1 && config->window <= RAFT_WINDOW_MAX);
 }
 
-static void init_members(struct raft *r, const struct raft_members *members)
-{
-    ASSERT(members->n >= 1 && members->n <= RAFT_MEMBERS_MAX);
-    r->members = *members;
-    r->self = members->n;
-    r->n_voters = 0;
-    for (uint32_t i = 0; i < members->n; i++) {
-        ASSERT(members->at[i].id != 0);
-        for (uint32_t k = 0; k < i; k++)
-            ASSERT(members->at[k].id != members->at[i].id);
-        if (members->at[i].id == r->config.self)
-            r->self = i;
-        r->n_voters += members->at[i].voter;
-    }
-    ASSERT(r->self < members->n && r->n_voters >= 1);
-}
-
 void raft_init(struct raft *r, const struct raft_config *config, const struct raft_boot *boot,
                raft_msec now)
 {
@@ -51,8 +34,6 @@ void raft_init(struct raft *r, const struct raft_config *config, const struct ra
     r->config = *config;
     r->now = now;
     r->random = config->seed ^ (config->self * UINT64_C(0x9e3779b97f4a7c15));
-    init_members(r, &boot->members);
-
     bool forgot = trail_init(&r->trail, boot->base_index, boot->base_term, boot->last_index,
                              boot->runs, boot->n_runs);
     ASSERT(boot->term >= trail_last_term(&r->trail) && boot->term <= RAFT_NUMBER_MAX);
@@ -65,6 +46,7 @@ void raft_init(struct raft *r, const struct raft_config *config, const struct ra
     if (forgot)
         raft_emit(r, RAFT_TRACE_TRAIL_FORGOT, r->trail.base, 0, 0, 0);
     r->role = RAFT_FOLLOWER;
+    members_init(r, boot);
     if (boot->term > 0 && !mutant("disloyal-after-restart"))
         r->loyal_until = now + config->election_min_ms;
     election_timer_reset(r);
@@ -94,6 +76,7 @@ void raft_save_entries(struct raft *r, raft_index first, uint32_t skip, uint32_t
     if (first <= r->trail.last) {
         raft_emit(r, RAFT_TRACE_TRUNCATE, first, r->trail.last, r->term, 0);
         trail_truncate(&r->trail, first);
+        members_truncate(r, first);
     }
     r->update->what |= RAFT_SAVE_ENTRIES;
     r->update->save.first = first;
@@ -107,19 +90,6 @@ void raft_trail_append(struct raft *r, raft_term term, uint64_t count)
         raft_emit(r, RAFT_TRACE_TRAIL_FORGOT, r->trail.base, 0, 0, 0);
 }
 
-uint32_t raft_place(const struct raft *r, raft_id id)
-{
-    uint32_t i = 0;
-    while (i < r->members.n && r->members.at[i].id != id)
-        i++;
-    return i;
-}
-
-bool raft_alone(const struct raft *r)
-{
-    return r->n_voters == 1 && r->members.at[r->self].voter;
-}
-
 void raft_commit_to(struct raft *r, raft_index commit)
 {
     if (commit <= r->commit)
@@ -127,6 +97,7 @@ void raft_commit_to(struct raft *r, raft_index commit)
     ASSERT(commit <= r->trail.last);
     raft_emit(r, RAFT_TRACE_COMMIT, r->commit, commit, r->term, 0);
     r->commit = commit;
+    members_committed(r);
 }
 
 /* ---- the step */
@@ -171,6 +142,7 @@ static enum raft_status dispatch(struct raft *r, const struct raft_event *event)
     case RAFT_DISK:
         return on_disk(r, event->disk.stalled);
     case RAFT_CHANGE:
+        return on_change(r, event->change.members);
     case RAFT_COMPACTED:
     case RAFT_INSTALLED:
         return RAFT_INVALID;

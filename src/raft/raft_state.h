@@ -19,6 +19,14 @@
 
 enum {
     APPENDS_PER_STEP = 1, /* to one follower; more follow with its next answer */
+    PLACES_MAX = 2 * RAFT_MEMBERS_MAX, /* for the members, and for who has left of late */
+    DEPARTED_TIMEOUTS = 3, /* who has left gets the log for so many election timeouts more */
+};
+
+/* One that has left the configuration, on a leader. */
+struct departed {
+    raft_index index; /* of the configuration without it; 0: has not left */
+    raft_msec until;  /* gets the log until then; 0: the entry is not committed yet */
 };
 
 /* A read waits for its round; round 0: for the first commit of this term. */
@@ -30,9 +38,20 @@ struct pending_read {
 
 struct raft {
     struct raft_config config;
-    struct raft_members members;
-    uint32_t self;     /* place of config.self in members */
-    uint32_t n_voters;
+
+    /* Configurations, by rising index.  The first is the boot record's, or the latest that is known
+     * to be committed; the last is in use. */
+    uint32_t n_configs;
+    struct raft_config_at configs[RAFT_CONFIGS_MAX + 1];
+    struct raft_members members; /* in use */
+    raft_index members_index;    /* the entry that it came from; 0: the boot record */
+
+    /* Places: first the members in the order of the configuration in use, then this server if it is
+     * not among them, and on a leader those who have left of late, in any order. */
+    uint32_t n_places;
+    uint32_t self;     /* the place of this server */
+    raft_id place_id[PLACES_MAX];
+    struct departed left[PLACES_MAX];
 
     /* durable once the ticket of the step that changed it is */
     raft_term term;
@@ -52,12 +71,13 @@ struct raft {
     raft_msec election_deadline; /* not of a leader */
     raft_msec loyal_until;       /* a leader, of any term, was heard of so lately */
 
-    /* (pre-)candidate: who has granted, by place in members */
-    bool granted[RAFT_MEMBERS_MAX];
+    /* (pre-)candidate: who has granted, by place */
+    bool granted[PLACES_MAX];
 
     /* leader */
-    struct progress progress[RAFT_MEMBERS_MAX]; /* own place: match is what is durable here */
-    raft_msec leader_since;
+    struct progress progress[PLACES_MAX]; /* own place: match is what is durable here */
+    raft_msec quorum_since; /* the check of the quorum takes it that all answered then: the beginning
+                               of the rule, or of the configuration in use */
     raft_msec heartbeat_deadline;
     raft_id transfer_to;         /* 0: no transfer under way */
     bool transfer_sent;
@@ -78,10 +98,33 @@ void raft_emit(struct raft *r, uint32_t what, uint64_t a, uint64_t b, uint64_t c
 /* Erases the log from `first` on and adds the event's entries[skip .. skip+n). */
 void raft_save_entries(struct raft *r, raft_index first, uint32_t skip, uint32_t n);
 void raft_trail_append(struct raft *r, raft_term term, uint64_t count);
-/* The place of `id` in members, or members.n. */
-uint32_t raft_place(const struct raft *r, raft_id id);
-bool raft_alone(const struct raft *r); /* the only voter */
 void raft_commit_to(struct raft *r, raft_index commit);
+
+/* ---- members.c: the configuration in use, and everyone's place */
+bool members_are_valid(const struct raft_members *m);
+/* The position of `id` in m, or m->n. */
+uint32_t members_find(const struct raft_members *m, raft_id id);
+/* The place of `id`, or n_places. */
+uint32_t raft_place(const struct raft *r, raft_id id);
+/* It has a say: a voter of the configuration in use, or of the old one if that is joint. */
+bool place_votes(const struct raft *r, uint32_t place);
+bool raft_alone(const struct raft *r); /* nobody else has a say */
+/* The largest number that a majority of the members' values (by place) has reached; if the
+ * configuration in use is joint, a majority of each. */
+uint64_t members_reached(const struct raft *r, const uint64_t *values);
+raft_index members_latest_index(const struct raft *r); /* of the latest configuration entry */
+void members_init(struct raft *r, const struct raft_boot *boot); /* after the trail and commit */
+void members_append(struct raft *r, raft_index index, const struct raft_members *members);
+void members_truncate(struct raft *r, raft_index first); /* the entries from `first` on are erased */
+void members_committed(struct raft *r);                  /* the commit index has grown */
+/* A snapshot up to `last` holds `members`.  keep: the configurations behind it stay. */
+void members_install(struct raft *r, raft_index last, const struct raft_members *members, bool keep);
+void members_lead(struct raft *r);            /* new places, with nothing known, for a new leader */
+void members_forget_departed(struct raft *r); /* at each heartbeat */
+
+/* ---- change.c: from one configuration to another */
+enum raft_status on_change(struct raft *r, const struct raft_members *wanted);
+void change_advance(struct raft *r); /* a leader has committed something */
 
 /* ---- receive.c */
 enum raft_status on_message(struct raft *r, const struct raft_msg *msg,
@@ -94,8 +137,10 @@ void become_candidate(struct raft *r);
 void become_leader(struct raft *r);
 void election_timer_reset(struct raft *r);
 uint32_t granted_count(const struct raft *r);
+bool granted_by_majority(const struct raft *r);
 
 /* ---- election.c */
+bool may_campaign(const struct raft *r);
 bool election_due(const struct raft *r);
 void election_tick(struct raft *r);
 void campaign(struct raft *r, bool transfer);
@@ -136,6 +181,7 @@ void read_fail_all(struct raft *r);
 
 /* ---- transfer.c */
 enum raft_status on_transfer(struct raft *r, raft_id to);
+uint32_t transfer_most_advanced(const struct raft *r); /* a place, or members.n */
 void transfer_advance(struct raft *r);
 void transfer_give_up(struct raft *r);
 void transfer_end(struct raft *r); /* it came to its end, or never will */

@@ -2,10 +2,17 @@
  *
  * A read gets the commit index of the moment and a round.  Rounds travel in heartbeats; when a
  * majority has echoed a round at least as high, this server was still leader after the read came,
- * so no other leader had committed anything by then that the index misses. */
+ * so no other leader had committed anything by then that the index misses.
+ *
+ * The majority is one of the configuration in use when the round is counted, whichever was in use
+ * when the read came (B34).  Let C be that one, and L another leader, elected in a later term before
+ * the read came under the configuration C'.  If C and C' are the same or neighbours, the majority
+ * that elected L and the one that echoed share a server, and that one cannot have echoed in the
+ * older term.  They are not further apart: a configuration is appended only when the one before is
+ * committed.  Were C' ahead, one after C was committed in a later term than this, before the read
+ * came, with a majority of C: it shares a server with those who echoed.  Were C ahead, one after C'
+ * was committed in this term or before, and L lacks it: against Leader Completeness. */
 #include "raft_state.h"
-
-#include "quorum.h"
 
 static struct pending_read *read_at(struct raft *r, uint32_t i)
 {
@@ -34,12 +41,9 @@ void read_release(struct raft *r)
     if (r->n_reads == 0)
         return;
     uint64_t rounds[RAFT_MEMBERS_MAX];
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < r->members.n; i++) {
-        if (r->members.at[i].voter)
-            rounds[n++] = i == r->self ? r->round : r->progress[i].round;
-    }
-    uint64_t echoed = mutant("read-without-round") ? r->round : quorum_reached(rounds, n);
+    for (uint32_t i = 0; i < r->members.n; i++)
+        rounds[i] = i == r->self ? r->round : r->progress[i].round;
+    uint64_t echoed = mutant("read-without-round") ? r->round : members_reached(r, rounds);
     while (r->n_reads > 0 && read_at(r, 0)->round != 0 && read_at(r, 0)->round <= echoed)
         answer_oldest(r, true);
 }

@@ -16,7 +16,10 @@ static bool entries_are_well_formed(const struct raft_msg *msg, const struct raf
     for (uint32_t i = 0; i < msg->append.n; i++) {
         if (entries[i].term < term || entries[i].term > msg->term)
             return false;
-        if (entries[i].kind != RAFT_NOOP && entries[i].kind != RAFT_DATA)
+        bool known = entries[i].kind == RAFT_MEMBERS
+                         ? entries[i].members != NULL && members_are_valid(entries[i].members)
+                         : entries[i].kind == RAFT_NOOP || entries[i].kind == RAFT_DATA;
+        if (!known)
             return false;
         term = entries[i].term;
     }
@@ -72,15 +75,35 @@ static bool is_leaders_word(const struct raft_msg *msg)
            msg->type == RAFT_TIMEOUT_NOW || msg->type == RAFT_SNAPSHOT;
 }
 
-/* To itself a server says only what must wait for its own disk. */
+static bool is_reply(const struct raft_msg *msg)
+{
+    return msg->type == RAFT_VOTE_REPLY || msg->type == RAFT_APPEND_REPLY ||
+           msg->type == RAFT_HEARTBEAT_REPLY;
+}
+
+/* To itself a server says only what must wait for its own disk.  Of others it may know nothing:
+ * "servers process incoming RPC requests without consulting their current configurations", thesis
+ * 4.1, or nobody could join. */
 static bool is_addressed_well(const struct raft *r, const struct raft_msg *msg)
 {
-    if (msg->to != r->config.self || raft_place(r, msg->from) == r->members.n)
+    if (msg->to != r->config.self || msg->from == 0)
         return false;
     if (msg->from == r->config.self)
         return (msg->type == RAFT_VOTE_REPLY && !msg->vote_reply.pre && msg->vote_reply.granted) ||
                (msg->type == RAFT_APPEND_REPLY && msg->append_reply.ok);
     return true;
+}
+
+/* An answer counts only as one of a member.  From one that has left, a leader takes what it says of
+ * its log in this term, in order to send it the rest; its term deposes nobody. */
+static bool is_strangers_reply(const struct raft *r, const struct raft_msg *msg)
+{
+    if (!is_reply(msg))
+        return false;
+    uint32_t place = raft_place(r, msg->from);
+    if (place < r->members.n || place == r->self)
+        return false;
+    return place == r->n_places || r->role != RAFT_LEADER || msg->term != r->term;
 }
 
 /* Whether a correct peer can say this to a server in this state. */
@@ -153,6 +176,10 @@ enum raft_status on_message(struct raft *r, const struct raft_msg *msg,
         !is_possible(r, msg, entries))
         return RAFT_INVALID;
 
+    if (is_strangers_reply(r, msg)) {
+        raft_emit(r, RAFT_TRACE_IGNORED, msg->type, msg->from, msg->term, r->term);
+        return RAFT_OK;
+    }
     /* A request for a vote may be disregarded, term and all; a granted pre-vote echoes a term
      * that has not begun. */
     bool own_rule = msg->type == RAFT_VOTE || (msg->type == RAFT_VOTE_REPLY &&

@@ -2,13 +2,11 @@
  * that follows from it (§5.3, §5.4.2). */
 #include "raft_state.h"
 
-#include "quorum.h"
-
 /* ---- sending */
 
 static void append_message(struct raft *r, uint32_t place, raft_index prev, uint32_t n)
 {
-    struct raft_msg *msg = raft_message(r, RAFT_APPEND, r->members.at[place].id);
+    struct raft_msg *msg = raft_message(r, RAFT_APPEND, r->place_id[place]);
     msg->append.prev = prev;
     msg->append.prev_term = trail_term(&r->trail, prev);
     msg->append.commit = r->commit;
@@ -67,7 +65,7 @@ void replicate_to(struct raft *r, uint32_t place)
 
 void replicate_to_all(struct raft *r)
 {
-    for (uint32_t i = 0; i < r->members.n; i++)
+    for (uint32_t i = 0; i < r->n_places; i++)
         replicate_to(r, i);
 }
 
@@ -94,6 +92,8 @@ void append_noop(struct raft *r)
 enum raft_status on_propose(struct raft *r, const enum raft_kind *kinds, uint32_t n)
 {
     ASSERT(n >= 1 && n <= RAFT_BATCH_MAX && kinds != NULL);
+    for (uint32_t i = 0; i < n; i++)
+        ASSERT(kinds[i] == RAFT_DATA);
     if (r->role != RAFT_LEADER || r->transfer_to != 0)
         return RAFT_NOT_LEADER;
     if (r->trail.last + n > RAFT_NUMBER_MAX)
@@ -114,16 +114,14 @@ enum raft_status on_propose(struct raft *r, const enum raft_kind *kinds, uint32_
 static void advance_commit(struct raft *r)
 {
     uint64_t match[RAFT_MEMBERS_MAX];
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < r->members.n; i++) {
-        if (r->members.at[i].voter || mutant("learner-counts"))
-            match[n++] = r->progress[i].match;
-    }
-    raft_index reached = quorum_reached(match, n);
+    for (uint32_t i = 0; i < r->members.n; i++)
+        match[i] = r->progress[i].match;
+    raft_index reached = members_reached(r, match);
     bool own_term = trail_term(&r->trail, reached) == r->term || mutant("count-old-terms");
     if (reached > r->commit && own_term) {
         raft_commit_to(r, reached);
         read_on_commit(r);
+        change_advance(r);
     }
 }
 
@@ -138,7 +136,7 @@ static void become_probe(struct raft *r, uint32_t place)
 {
     struct progress *p = &r->progress[place];
     progress_become_probe(p);
-    raft_emit(r, RAFT_TRACE_PROBE, r->members.at[place].id, p->match, p->next, 0);
+    raft_emit(r, RAFT_TRACE_PROBE, r->place_id[place], p->match, p->next, 0);
 }
 
 /* The follower's log matches up to match, durably.  Also the leader's word to itself: that one
@@ -206,6 +204,8 @@ void on_append_reply(struct raft *r, const struct raft_msg *msg)
         on_accepted(r, place, msg->append_reply.match);
     else
         on_refused(r, place, msg);
+    if (r->role != RAFT_LEADER)
+        return; /* that was the commit of its own removal */
     replicate_to(r, place);
     transfer_advance(r);
 }
@@ -215,9 +215,9 @@ void on_append_reply(struct raft *r, const struct raft_msg *msg)
 enum raft_status on_unreachable(struct raft *r, raft_id peer)
 {
     uint32_t place = raft_place(r, peer);
-    if (place == r->members.n || place == r->self)
+    if (peer == 0 || place == r->self)
         return RAFT_INVALID;
-    if (r->role == RAFT_LEADER) {
+    if (place < r->n_places && r->role == RAFT_LEADER) {
         struct progress *p = &r->progress[place];
         if (!p->probing)
             become_probe(r, place);
@@ -231,9 +231,9 @@ enum raft_status on_unreachable(struct raft *r, raft_id peer)
 enum raft_status on_sent(struct raft *r, raft_id peer, raft_index last)
 {
     uint32_t place = raft_place(r, peer);
-    if (place == r->members.n || place == r->self)
+    if (peer == 0 || place == r->self)
         return RAFT_INVALID;
-    if (r->role == RAFT_LEADER)
+    if (place < r->n_places && r->role == RAFT_LEADER)
         progress_cut(&r->progress[place], last);
     return RAFT_OK;
 }

@@ -23,8 +23,16 @@ uint32_t granted_count(const struct raft *r)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < r->members.n; i++)
-        count += r->members.at[i].voter && r->granted[i];
+        count += place_votes(r, i) && r->granted[i];
     return count;
+}
+
+bool granted_by_majority(const struct raft *r)
+{
+    uint64_t granted[RAFT_MEMBERS_MAX];
+    for (uint32_t i = 0; i < r->members.n; i++)
+        granted[i] = r->granted[i];
+    return members_reached(r, granted) > 0;
 }
 
 static void set_role(struct raft *r, enum raft_role role, raft_id leader)
@@ -94,9 +102,8 @@ void become_leader(struct raft *r)
 {
     ASSERT(r->role == RAFT_CANDIDATE && r->n_reads == 0 && r->transfer_to == 0);
     set_role(r, RAFT_LEADER, r->config.self);
-    r->leader_since = r->now;
-    for (uint32_t i = 0; i < r->members.n; i++)
-        progress_init(&r->progress[i], r->trail.last + 1);
+    r->quorum_since = r->now;
+    members_lead(r);
     append_noop(r);
     r->heartbeat_deadline = r->now + r->config.heartbeat_ms; /* the no-op is the first */
 }

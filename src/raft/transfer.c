@@ -1,8 +1,9 @@
 /* transfer.c - handing leadership over: thesis 3.10. */
 #include "raft_state.h"
 
-/* The voter with the most of the log; among equals who was heard of last. */
-static uint32_t most_advanced(const struct raft *r)
+/* The voter with the most of the log; among equals who was heard of last.  One of the new
+ * configuration, if it is joint: the others leave, or become learners. */
+uint32_t transfer_most_advanced(const struct raft *r)
 {
     uint32_t best = r->members.n;
     for (uint32_t i = 0; i < r->members.n; i++) {
@@ -35,8 +36,8 @@ enum raft_status on_transfer(struct raft *r, raft_id to)
         return RAFT_NOT_LEADER;
     if (r->transfer_to != 0)
         return RAFT_BUSY;
-    uint32_t place = to == 0 ? most_advanced(r) : raft_place(r, to);
-    if (place == r->members.n || place == r->self || !r->members.at[place].voter)
+    uint32_t place = to == 0 ? transfer_most_advanced(r) : raft_place(r, to);
+    if (place >= r->members.n || place == r->self || !r->members.at[place].voter)
         return RAFT_INVALID;
     r->transfer_to = r->members.at[place].id;
     r->transfer_sent = false;
@@ -64,8 +65,7 @@ void transfer_end(struct raft *r)
  * asked: it would have had to follow. */
 void on_timeout_now(struct raft *r, const struct raft_msg *msg)
 {
-    bool able = r->members.at[r->self].voter && !r->stalled && r->term < RAFT_NUMBER_MAX;
-    if (!able || r->role == RAFT_CANDIDATE || r->role == RAFT_LEADER) {
+    if (!may_campaign(r) || r->role == RAFT_CANDIDATE || r->role == RAFT_LEADER) {
         raft_emit(r, RAFT_TRACE_IGNORED, msg->type, msg->from, msg->term, r->term);
         return;
     }
