@@ -19,6 +19,11 @@ enum err {
     ERR_TOO_LARGE,
     ERR_URI_TOO_LONG,
     ERR_UNSUPPORTED_MEDIA_TYPE,
+    /* a change of the members was wrong, or came at a wrong time */
+    ERR_NO_MEMBER,
+    ERR_MEMBER_EXISTS,
+    ERR_QUORUM_AT_RISK,
+    ERR_CHANGE_UNDER_WAY,
     /* the cluster could not serve it */
     ERR_OVERLOADED,
     ERR_NO_LEADER,

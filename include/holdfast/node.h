@@ -93,23 +93,6 @@ enum op_type {
     OP_TRANSFER, /* hand leadership over; done once another leads, or it was given up */
 };
 
-enum member_change_type {
-    MEMBER_ADD,     /* as a learner; becomes a voter by itself when caught up, unless `stay_learner` */
-    MEMBER_REMOVE,
-    MEMBER_REPLACE, /* `id` leaves in the very step in which the new member becomes a voter */
-    MEMBER_PROMOTE, /* a learner becomes a voter now */
-    MEMBER_MOVE,    /* its raft address has changed */
-};
-
-struct member_change {
-    enum member_change_type type;
-    raft_id id;                       /* ADD: the newcomer's; else who it is about */
-    raft_id newcomer;                 /* REPLACE */
-    char raft_addr[ADDRESS_MAX + 1];  /* ADD, REPLACE: the newcomer's; MOVE: the new one */
-    bool stay_learner;
-    bool force;                       /* though no majority of the voters-to-be can be reached */
-};
-
 enum consistency { CONSISTENCY_LINEARIZABLE, CONSISTENCY_LEASE, CONSISTENCY_STALE };
 
 struct op {

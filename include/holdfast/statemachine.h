@@ -28,7 +28,8 @@ void statemachine_free(struct statemachine *sm);
  * versions see them.  The first that fails undoes all.  An announcement that would be one too
  * many for MEMBERS_MAX answers ERR_TOO_LARGE.
  * `result` and all it points at live until the next call that applies or reads.
- * A payload that is no command answers ERR_BAD_REQUEST on every node alike and changes nothing.
+ * A payload that is no command answers ERR_BAD_REQUEST on every node alike and changes nothing, as
+ * does an announcement by somebody who is no member of the configuration, if there is one.
  * ERR_CORRUPT or ERR_IO: the store below failed; the node must stop. */
 MUST_CHECK enum err statemachine_apply(struct statemachine *sm, const struct record *entry,
                                        struct command_result *result);
@@ -91,6 +92,23 @@ typedef void list_item_fn(void *arg, const struct kv_item *item);
 enum { LIST_COUNT_MAX = 1000 * 1000 };
 MUST_CHECK enum err statemachine_list(struct statemachine *sm, const struct list_query *query,
                                       list_item_fn *item, void *arg, struct list_result *out);
+
+/* ---- the configuration as of the applied index (meta row `configuration`, readable text)
+ *
+ * RAFT_MEMBERS entries replace it.  When one that is not joint is applied, the announcements of
+ * those who are no members any more go, and their ids are remembered (row `removed`). */
+
+/* False: none is known yet.  `index`: the entry that it came from; 0: it was there at the start. */
+bool statemachine_configuration(const struct statemachine *sm, struct configuration *out,
+                                raft_index *index);
+/* What the cluster begins with, or what a member that joined was told: kept until an entry
+ * replaces it.  Goes to the store with the next batch.  ASSERT: none is known. */
+void statemachine_bootstrap(struct statemachine *sm, const struct configuration *configuration);
+/* This id was a member once and is none any more.  The last REMOVED_MAX are remembered. */
+enum { REMOVED_MAX = 64 };
+bool statemachine_was_removed(const struct statemachine *sm, raft_id id);
+/* Something waits to be sealed. */
+bool statemachine_unsaved(const struct statemachine *sm);
 
 /* The members that have announced themselves; slices live until the next apply. Returns how
  * many of `out` (MEMBERS_MAX places) were filled. */

@@ -41,13 +41,22 @@ MUST_CHECK enum err record_decode(raft_index index, struct slice bytes, struct r
 
 struct configuration {
     struct raft_members members;
-    char raft_addr[MEMBERS_MAX][ADDRESS_MAX + 1]; /* in the order of members */
+    char raft_addr[MEMBERS_MAX][ADDRESS_MAX + 1]; /* in the order of members, as are the next two */
+    /* What the leader is to do with a learner; in the log, so that any leader can finish it. */
+    bool stays[MEMBERS_MAX];       /* it is never made a voter unasked */
+    raft_id replaces[MEMBERS_MAX]; /* this member leaves in the very step in which it gets its vote;
+                                      0: nobody */
 };
+
+/* What encoding asserts and decoding checks. */
+bool configuration_valid(const struct configuration *configuration);
 
 struct blob *configuration_encode(const struct configuration *configuration);
 /* ERR_CORRUPT if it is none: also without a voter, with an id twice, with flags that contradict
  * each other, too many voters, an address that is none. */
 MUST_CHECK enum err configuration_decode(struct slice bytes, struct configuration *out);
+/* The member's place, or -1. */
+int configuration_place(const struct configuration *configuration, raft_id id);
 
 /* ---- commands: the payload of a RAFT_DATA entry */
 
@@ -165,6 +174,26 @@ enum outcome {
     OUTCOME_UNKNOWN = 3,
 };
 
+enum member_change_type {
+    MEMBER_ADD = 1, /* as a learner; becomes a voter by itself when caught up, unless `stay_learner` */
+    MEMBER_REMOVE,
+    MEMBER_REPLACE, /* `id` leaves in the very step in which the new member becomes a voter */
+    MEMBER_PROMOTE, /* a learner becomes a voter now */
+    MEMBER_MOVE,    /* its raft address has changed */
+    MEMBER_LEAD,    /* leadership is handed to it; id 0: to the most advanced voter */
+};
+
+struct member_change {
+    enum member_change_type type;
+    raft_id id;                       /* ADD: the newcomer's; else who it is about */
+    raft_id newcomer;                 /* REPLACE */
+    char raft_addr[ADDRESS_MAX + 1];  /* ADD, REPLACE: the newcomer's; MOVE: the new one */
+    bool stay_learner;
+    bool force;                       /* though no majority of the voters-to-be can be reached */
+};
+
+enum { CHANGE_WHY_MAX = 400 };
+
 struct info_member { /* the leader's view of one member */
     raft_id id;
     raft_index match;
@@ -192,6 +221,17 @@ struct frame {
             enum outcome outcome;
             struct slice result;
         } forward_reply;
+        struct {
+            uint32_t timeout_ms;
+            raft_term term; /* as of a forwarded write */
+            struct member_change change;
+        } change;
+        struct {
+            enum err err;
+            enum outcome outcome;
+            struct slice why;           /* not OK: a sentence, at most CHANGE_WHY_MAX bytes */
+            struct slice configuration; /* OK: encoded, as of after the change; not decoded yet */
+        } change_reply;
         struct {
             bool lease; /* the asker accepts an answer under the leader's lease */
         } read_index;

@@ -203,6 +203,8 @@ enum err statemachine_apply(struct statemachine *sm, const struct record *entry,
     enum err err = OK;
     if (entry->kind == RAFT_DATA)
         err = apply_command(sm, entry->payload, result);
+    else if (entry->kind == RAFT_MEMBERS)
+        result->err = configuration_apply(sm, entry->index, entry->payload);
     view_close_store(sm);
     if (err != OK)
         return err;

@@ -48,6 +48,9 @@ enum err members_announce(struct statemachine *sm, const struct member_info *mem
                           struct slice command)
 {
     uint32_t i = member_place(sm, member->id);
+    if (sm->configured && configuration_place(&sm->configuration, member->id) < 0)
+        return ERR_BAD_REQUEST;
+    configuration_move(sm, member->id, member->raft_addr);
     if (i < sm->n_members && sm->members[i].id == member->id &&
         slice_equal(blob_slice(sm->members[i].announcement), command))
         return OK;
@@ -59,6 +62,19 @@ enum err members_announce(struct statemachine *sm, const struct member_info *mem
     memcpy(pending_put(&sm->open, TABLE_MEMBERS, slice_of(key, sizeof key), command.size),
            command.data, command.size);
     return OK;
+}
+
+void members_forget(struct statemachine *sm, raft_id id)
+{
+    uint32_t i = member_place(sm, id);
+    if (i == sm->n_members || sm->members[i].id != id)
+        return;
+    blob_unref(sm->members[i].announcement);
+    sm->n_members--;
+    memmove(&sm->members[i], &sm->members[i + 1], (sm->n_members - i) * sizeof sm->members[0]);
+    unsigned char key[MEMBER_KEY_SIZE];
+    member_key(id, key);
+    pending_delete(&sm->open, TABLE_MEMBERS, slice_of(key, sizeof key));
 }
 
 static enum err load_one(struct statemachine *sm, struct slice key, struct slice value)

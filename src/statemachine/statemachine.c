@@ -86,6 +86,8 @@ enum err statemachine_new(struct state_store *store, struct statemachine **out)
         err = load_meta(sm);
     if (err == OK)
         err = members_load(sm);
+    if (err == OK)
+        err = configuration_load(sm);
     view_close_store(sm);
     if (err != OK) {
         statemachine_free(sm);
@@ -141,6 +143,11 @@ raft_index statemachine_durable(const struct statemachine *sm)
     return sm->durable;
 }
 
+bool statemachine_unsaved(const struct statemachine *sm)
+{
+    return sm->applied != sm->durable || sm->bootstrapped;
+}
+
 bool statemachine_sealed(const struct statemachine *sm)
 {
     return sm->sealed_out;
@@ -151,8 +158,9 @@ bool statemachine_sealed(const struct statemachine *sm)
 struct state_job *statemachine_seal(struct statemachine *sm, raft_index *applied)
 {
     ASSERT(!sm->sealed_out && !sm->reading);
-    if (sm->applied == sm->durable)
+    if (!statemachine_unsaved(sm))
         return NULL;
+    sm->bootstrapped = false;
     put_meta(sm);
     sm->sealed = sm->open;
     pending_init(&sm->open);

@@ -28,12 +28,18 @@ struct statemachine {
     uint64_t keys;
     uint32_t n_members;
     struct member members[MEMBERS_MAX]; /* by id */
+    bool configured;
+    raft_index configuration_index;
+    struct configuration configuration;
+    uint32_t n_removed;
+    raft_id removed[REMOVED_MAX]; /* the latest last */
 
     /* how it is kept: no answer may depend on it */
     struct pending stage, open, sealed;
     bool sealed_out;           /* the sealed table's batch is out */
     raft_index sealed_applied; /* that it carries */
     raft_index durable;
+    bool bootstrapped; /* there is a configuration that no entry brought, and no batch holds it */
     struct state_job job;
     bool reading;       /* between read_begin and read_end */
     bool store_reading; /* the store's read is open: for a reader, or within apply */
@@ -97,8 +103,17 @@ void apply_fini(struct statemachine *sm);
 
 MUST_CHECK enum err members_load(struct statemachine *sm);
 void members_fini(struct statemachine *sm);
-/* ERR_TOO_LARGE: MEMBERS_MAX others are known already. */
+/* ERR_TOO_LARGE: MEMBERS_MAX others are known already.  ERR_BAD_REQUEST: it is no member. */
 enum err members_announce(struct statemachine *sm, const struct member_info *member,
                           struct slice command);
+void members_forget(struct statemachine *sm, raft_id id);
+
+/* ---- configuration.c */
+
+MUST_CHECK enum err configuration_load(struct statemachine *sm);
+/* ERR_BAD_REQUEST: the payload is none. */
+enum err configuration_apply(struct statemachine *sm, raft_index index, struct slice payload);
+/* Its address has become another. */
+void configuration_move(struct statemachine *sm, raft_id id, struct slice raft_addr);
 
 #endif

@@ -33,8 +33,9 @@ static size_t checked_body_size(const struct frame *frame)
     case FRAME_SNAPSHOT_PART:
         return frame_snapshot_size(frame);
     case FRAME_CHANGE:
+        return frame_change_size(frame);
     case FRAME_CHANGE_REPLY:
-        return 0;
+        return frame_change_reply_size(frame);
     }
     ASSERT(frame->type == FRAME_RAFT); /* it is none of the types there are */
     return 0;
@@ -106,7 +107,10 @@ static void write_body(struct writer *writer, const struct frame *frame)
         frame_snapshot_write(writer, frame);
         return;
     case FRAME_CHANGE:
+        frame_change_write(writer, frame);
+        return;
     case FRAME_CHANGE_REPLY:
+        frame_change_reply_write(writer, frame);
         return;
     }
 }
@@ -223,8 +227,9 @@ static bool read_body(struct reader *reader, struct frame_scratch *scratch, stru
     case FRAME_SNAPSHOT_PART:
         return frame_snapshot_read(reader, out);
     case FRAME_CHANGE:
+        return frame_change_read(reader, out);
     case FRAME_CHANGE_REPLY:
-        return false;
+        return frame_change_reply_read(reader, out);
     }
     return false;
 }

@@ -29,4 +29,12 @@ size_t frame_snapshot_size(const struct frame *frame);
 void frame_snapshot_write(struct writer *writer, const struct frame *frame);
 bool frame_snapshot_read(struct reader *reader, struct frame *out);
 
+/* frame_change.c: a change of the members, and its answer. */
+size_t frame_change_size(const struct frame *frame);
+void frame_change_write(struct writer *writer, const struct frame *frame);
+bool frame_change_read(struct reader *reader, struct frame *out);
+size_t frame_change_reply_size(const struct frame *frame);
+void frame_change_reply_write(struct writer *writer, const struct frame *frame);
+bool frame_change_reply_read(struct reader *reader, struct frame *out);
+
 #endif

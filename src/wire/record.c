@@ -17,7 +17,7 @@ static uint64_t record_checksum(raft_index index, const unsigned char *header, s
 void record_encode_header(const struct record *record, unsigned char out[RECORD_HEADER_SIZE])
 {
     ASSERT(record->index > 0 && record->term > 0);
-    ASSERT(record->kind == RAFT_NOOP || record->kind == RAFT_DATA);
+    ASSERT(record->kind == RAFT_NOOP || record->kind == RAFT_DATA || record->kind == RAFT_MEMBERS);
     ASSERT(record->payload.size <= (record->kind == RAFT_NOOP ? 0 : COMMAND_SIZE_MAX));
 
     struct writer writer = writer_of(out, RECORD_HEADER_SIZE);
@@ -52,7 +52,7 @@ enum err record_decode(raft_index index, struct slice bytes, struct record *out)
 
     if (reader.bad || sum != record_checksum(index, bytes.data, payload))
         return ERR_CORRUPT;
-    if (term == 0 || (kind != RAFT_NOOP && kind != RAFT_DATA))
+    if (term == 0 || (kind != RAFT_NOOP && kind != RAFT_DATA && kind != RAFT_MEMBERS))
         return ERR_CORRUPT;
     if (kind == RAFT_NOOP && payload.size > 0)
         return ERR_CORRUPT;
