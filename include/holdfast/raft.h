@@ -149,7 +149,7 @@ enum raft_event_type {
     RAFT_COMPACTED,   /* the log up to `last` <= commit is being dropped; from now on the core does not
                          ask for it.  RAFT_INVALID: not committed; no news: RAFT_OK */
     RAFT_INSTALLED,   /* a verified, durable snapshot shall replace state and log.  RAFT_INVALID: it holds
-                         nothing new (last <= commit); drop it */
+                         nothing new (last <= commit), or this server leads; drop it */
     RAFT_EVENT_TYPES
 };
 
@@ -201,7 +201,8 @@ enum { /* raft_update.what: what this step changed */
     RAFT_SAVE_VOTE = 1 << 0,    /* store term and vote */
     RAFT_SAVE_ENTRIES = 1 << 1, /* erase the log from save.first on, then store entries */
     RAFT_SAVE_NOOP = 1 << 2,    /* with SAVE_ENTRIES: the only entry is an empty one of `term` */
-    RAFT_COMMITTED = 1 << 3,    /* `commit` has grown: apply up to it */
+    RAFT_COMMITTED = 1 << 3,    /* `commit` has grown: apply up to it.  Not with SAVE_BASE: what is up
+                                   to it is in the snapshot */
     RAFT_NEW_ROLE = 1 << 4,     /* role, leader or term differs from before */
     RAFT_SAVE_MEMBERS = 1 << 5, /* with SAVE_ENTRIES: the only entry is a configuration of `term`,
                                    raft_members(): of a RAFT_CHANGE, or the leader's own second step
@@ -224,7 +225,7 @@ struct raft_update {
 
     /* what this step asks for */
     uint32_t what;
-    raft_ticket ticket;   /* of this step's write; 0 if SAVE_VOTE and SAVE_ENTRIES are both off.
+    raft_ticket ticket;   /* of this step's write; 0 if SAVE_VOTE, SAVE_ENTRIES, SAVE_BASE are all off.
                              Vote and entries of one step are one transaction */
     struct {
         raft_index first;
@@ -249,7 +250,7 @@ struct raft_boot {
     raft_index base_index;   /* the log begins after this */
     raft_term base_term;
     raft_index last_index;   /* base_index if the log is empty */
-    raft_index commit;       /* known committed and durable here: the applied index; else 0 */
+    raft_index commit;       /* known committed and durable here: the applied index; >= base_index */
     struct raft_members members; /* as of `commit` (or base); this server need not be among them */
     const struct raft_config_at { /* the configurations behind it in the log, in order */
         raft_index index;

@@ -3,7 +3,7 @@
 #include "raft_state.h"
 
 /* "If AppendEntries RPC received from new leader: convert to follower", Figure 2, Candidates. */
-static void follow(struct raft *r, raft_id leader)
+void follow(struct raft *r, raft_id leader)
 {
     ASSERT(r->role != RAFT_LEADER);
     if (r->role != RAFT_FOLLOWER)

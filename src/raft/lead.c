@@ -62,7 +62,7 @@ raft_msec lead_deadline(const struct raft *r)
     return deadline;
 }
 
-/* The follower lives.  Whatever was lost on the way to it is found out here, by an append without
+/* The follower lives.  If it waits for a snapshot it is told again.  Else, whatever was lost on the way to it is found out here, by an append without
  * entries that it can only accept if it holds all that was sent: no batch is sent again on a
  * guess.  At most one for each heartbeat interval, however many read rounds are echoed. */
 static void nudge(struct raft *r, uint32_t place)
@@ -70,7 +70,10 @@ static void nudge(struct raft *r, uint32_t place)
     struct progress *p = &r->progress[place];
     if (p->nudged)
         return;
-    if (p->probing && p->probe_sent) {
+    if (p->state == PROGRESS_SNAPSHOT) {
+        p->nudged = true;
+        snapshot_offer(r, place);
+    } else if (p->state == PROGRESS_PROBE && p->probe_sent) {
         p->nudged = true;
         replicate_probe_again(r, place);
     } else if (p->late) {

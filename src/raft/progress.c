@@ -13,7 +13,7 @@ void progress_init(struct progress *p, raft_index next)
 {
     p->match = 0;
     p->next = next;
-    p->probing = true;
+    p->state = PROGRESS_PROBE;
     p->probe_sent = p->probe_empty = p->late = p->nudged = false;
     p->resent = false;
     p->contact = 0;
@@ -26,7 +26,7 @@ void progress_init(struct progress *p, raft_index next)
 void progress_become_probe(struct progress *p)
 {
     p->resent = true;
-    p->probing = true;
+    p->state = PROGRESS_PROBE;
     p->probe_sent = p->probe_empty = p->late = false;
     p->next = p->match + 1;
     flight_clear(p);
@@ -34,16 +34,25 @@ void progress_become_probe(struct progress *p)
 
 void progress_become_replicate(struct progress *p)
 {
-    p->probing = p->probe_sent = p->late = false;
+    p->state = PROGRESS_REPLICATE;
+    p->probe_sent = p->late = false;
     p->next = p->match + 1;
     p->beat_match = p->match;
     p->beat_next = p->next;
     flight_clear(p);
 }
 
+void progress_become_snapshot(struct progress *p)
+{
+    p->state = PROGRESS_SNAPSHOT;
+    p->probe_sent = p->probe_empty = p->late = false;
+    p->next = p->match + 1;
+    flight_clear(p);
+}
+
 void progress_sent(struct progress *p, raft_index last)
 {
-    ASSERT(!p->probing && p->flight_n < RAFT_WINDOW_MAX);
+    ASSERT(p->state == PROGRESS_REPLICATE && p->flight_n < RAFT_WINDOW_MAX);
     ASSERT(last >= p->next);
     p->flight[(p->flight_head + p->flight_n) % RAFT_WINDOW_MAX] = last;
     p->flight_n++;
@@ -54,7 +63,7 @@ void progress_cut(struct progress *p, raft_index last)
 {
     if (last < p->match)
         last = p->match;
-    if (p->probing || last + 1 >= p->next)
+    if (p->state != PROGRESS_REPLICATE || last + 1 >= p->next)
         return; /* a probe does not move next; what is acknowledged need not be sent */
     bool shortened = false;
     while (p->flight_n > 0 &&
@@ -92,7 +101,8 @@ bool progress_matched(struct progress *p, raft_index match)
 
 void progress_beat(struct progress *p)
 {
-    p->late = !p->probing && p->match == p->beat_match && p->match + 1 < p->beat_next;
+    p->late = p->state == PROGRESS_REPLICATE && p->match == p->beat_match &&
+              p->match + 1 < p->beat_next;
     p->nudged = false;
     p->resent = false; /* what is sent again may be lost again */
     p->beat_match = p->match;

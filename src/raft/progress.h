@@ -4,16 +4,22 @@
 
 #include <holdfast/raft.h>
 
-/* Two states.  Probing: it is not known where the logs agree, one append at a time asks.
- * Replicating: appends follow each other without waiting, up to the window. */
+enum progress_state {
+    PROGRESS_PROBE,     /* it is not known where the logs agree: one append at a time asks */
+    PROGRESS_REPLICATE, /* appends follow each other without waiting, up to the window */
+    PROGRESS_SNAPSHOT,  /* what it needs next is compacted: no appends until it has a snapshot, §7 */
+};
+
 struct progress {
     raft_index match; /* matchIndex: known to be durable there; never falls in a term */
     raft_index next;  /* nextIndex; always > match */
-    bool probing;
-    bool probe_sent;  /* probing: the one append is under way */
+    enum progress_state state;
+    bool probe_sent;  /* probe: the one append is under way */
     bool probe_empty; /* and carries no entries, so that its answer does not raise match */
-    bool late;        /* set at a heartbeat: what was sent before the last one is unanswered */
-    bool nudged;      /* an empty append has asked since the last heartbeat */
+    bool late;        /* replicate, set at a heartbeat: what was sent before the last one is
+                         unanswered */
+    bool nudged;      /* an empty append has asked, or a snapshot was offered, since the last
+                         heartbeat */
     bool resent;      /* since match last rose or a heartbeat, all under way was sent again */
     raft_msec contact;       /* last reply in this term; 0: none */
     uint64_t round;          /* highest read round echoed */
@@ -27,6 +33,7 @@ void progress_init(struct progress *p, raft_index next);
 /* From now on probed, from the entry after match on.  What was under way counts as lost. */
 void progress_become_probe(struct progress *p);
 void progress_become_replicate(struct progress *p);
+void progress_become_snapshot(struct progress *p);
 
 /* An append up to `last` has left. */
 void progress_sent(struct progress *p, raft_index last);

@@ -39,10 +39,11 @@ void raft_init(struct raft *r, const struct raft_config *config, const struct ra
     ASSERT(boot->term >= trail_last_term(&r->trail) && boot->term <= RAFT_NUMBER_MAX);
     ASSERT(boot->vote == 0 || boot->term > 0);
     ASSERT(boot->last_index <= RAFT_NUMBER_MAX && boot->commit <= boot->last_index);
+    /* What the log no longer holds is in the state (§7): else there is a hole between them. */
+    ASSERT(boot->commit >= boot->base_index);
     r->term = boot->term;
     r->vote = boot->vote;
-    /* Only what is committed is ever compacted away. */
-    r->commit = boot->commit > boot->base_index ? boot->commit : boot->base_index;
+    r->commit = boot->commit;
     if (forgot)
         raft_emit(r, RAFT_TRACE_TRAIL_FORGOT, r->trail.base, 0, 0, 0);
     r->role = RAFT_FOLLOWER;
@@ -86,8 +87,10 @@ void raft_save_entries(struct raft *r, raft_index first, uint32_t skip, uint32_t
 
 void raft_trail_append(struct raft *r, raft_term term, uint64_t count)
 {
-    if (trail_append(&r->trail, term, count))
-        raft_emit(r, RAFT_TRACE_TRAIL_FORGOT, r->trail.base, 0, 0, 0);
+    if (!trail_append(&r->trail, term, count))
+        return;
+    raft_emit(r, RAFT_TRACE_TRAIL_FORGOT, r->trail.base, 0, 0, 0);
+    snapshot_if_needed_all(r);
 }
 
 void raft_commit_to(struct raft *r, raft_index commit)
@@ -144,8 +147,10 @@ static enum raft_status dispatch(struct raft *r, const struct raft_event *event)
     case RAFT_CHANGE:
         return on_change(r, event->change.members);
     case RAFT_COMPACTED:
+        return on_compacted(r, event->compacted.last);
     case RAFT_INSTALLED:
-        return RAFT_INVALID;
+        return on_installed(r, event->installed.last, event->installed.last_term,
+                            event->installed.members);
     case RAFT_EVENT_TYPES:
         break;
     }
@@ -189,7 +194,7 @@ static raft_ticket ticket_before(const struct raft *r, const struct raft_msg *ms
 
 static void issue_ticket(struct raft *r, struct raft_update *update)
 {
-    if (update->what & (RAFT_SAVE_VOTE | RAFT_SAVE_ENTRIES))
+    if (update->what & (RAFT_SAVE_VOTE | RAFT_SAVE_ENTRIES | RAFT_SAVE_BASE))
         update->ticket = ++r->ticket;
     if (update->what & RAFT_SAVE_VOTE)
         r->vote_ticket = update->ticket;
@@ -218,6 +223,9 @@ enum raft_status raft_step(struct raft *r, const struct raft_event *event,
     update->ticket = 0;
     update->save.first = 0;
     update->save.skip = update->save.n = 0;
+    update->save.base = 0;
+    update->save.base_term = 0;
+    update->save.keep = false;
     update->n_msgs = update->n_reads = 0;
     r->update = update;
     r->now = event->now;
@@ -227,7 +235,7 @@ enum raft_status raft_step(struct raft *r, const struct raft_event *event,
 
     if (r->term != term || (r->vote != vote && !mutant("vote-not-saved")))
         update->what |= RAFT_SAVE_VOTE;
-    if (r->commit != commit)
+    if (r->commit != commit && !(update->what & RAFT_SAVE_BASE))
         update->what |= RAFT_COMMITTED;
     if (r->role != role || r->leader != leader || r->term != term)
         update->what |= RAFT_NEW_ROLE;
@@ -261,7 +269,8 @@ uint32_t raft_progress(const struct raft *r, struct raft_progress *out)
             out[i].next = r->trail.last + 1;
             out[i].last_contact = r->now;
         } else {
-            out[i].probing = p->probing;
+            out[i].probing = p->state == PROGRESS_PROBE;
+            out[i].snapshot = p->state == PROGRESS_SNAPSHOT;
             out[i].next = p->next;
             out[i].last_contact = p->contact;
         }

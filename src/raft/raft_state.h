@@ -18,7 +18,8 @@
 #define RAFT_NUMBER_MAX (UINT64_MAX >> 2)
 
 enum {
-    APPENDS_PER_STEP = 1, /* to one follower; more follow with its next answer */
+    APPENDS_PER_STEP = 1, /* to one follower; more follow with its next answer.  Instead of it: an
+                             offer of a snapshot */
     PLACES_MAX = 2 * RAFT_MEMBERS_MAX, /* for the members, and for who has left of late */
     DEPARTED_TIMEOUTS = 3, /* who has left gets the log for so many election timeouts more */
 };
@@ -152,6 +153,7 @@ bool append_is_possible(const struct raft *r, const struct raft_msg *msg,
                         const struct raft_entry *entries);
 void append_refuse(struct raft *r, const struct raft_msg *msg);
 void on_append(struct raft *r, const struct raft_msg *msg, const struct raft_entry *entries);
+void follow(struct raft *r, raft_id leader); /* it leads this term, and has just said so */
 void on_heartbeat(struct raft *r, const struct raft_msg *msg);
 
 /* ---- replicate.c: a leader's log to its followers */
@@ -172,6 +174,18 @@ void heartbeat_all(struct raft *r);
 void lead_tick(struct raft *r);
 raft_msec lead_deadline(const struct raft *r);
 void on_heartbeat_reply(struct raft *r, const struct raft_msg *msg);
+
+/* ---- snapshot.c: the log's beginning */
+enum raft_status on_compacted(struct raft *r, raft_index last);
+enum raft_status on_installed(struct raft *r, raft_index last, raft_term last_term,
+                              const struct raft_members *members);
+bool snapshot_is_possible(const struct raft *r, const struct raft_msg *msg);
+void on_snapshot(struct raft *r, const struct raft_msg *msg);
+/* Of a leader, after base has risen or the follower's next has fallen: what has no append to get from
+ * now on waits for a snapshot.  Outside that state next > base. */
+void snapshot_if_needed(struct raft *r, uint32_t place);
+void snapshot_if_needed_all(struct raft *r);
+void snapshot_offer(struct raft *r, uint32_t place);
 
 /* ---- read.c */
 enum raft_status on_read(struct raft *r, uint64_t tag);

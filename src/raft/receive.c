@@ -116,6 +116,8 @@ static bool is_possible(const struct raft *r, const struct raft_msg *msg,
         return false;
     if (msg->type == RAFT_APPEND && msg->term >= r->term)
         return append_is_possible(r, msg, entries);
+    if (msg->type == RAFT_SNAPSHOT && msg->term >= r->term)
+        return snapshot_is_possible(r, msg);
     if (msg->type == RAFT_APPEND_REPLY && this_term && r->role == RAFT_LEADER)
         return append_reply_is_possible(r, msg);
     if (msg->type == RAFT_HEARTBEAT_REPLY && this_term && r->role == RAFT_LEADER)
@@ -162,6 +164,7 @@ static void handle(struct raft *r, const struct raft_msg *msg, const struct raft
         on_timeout_now(r, msg);
         break;
     case RAFT_SNAPSHOT:
+        on_snapshot(r, msg);
         break;
     case RAFT_MSG_TYPES:
         break;

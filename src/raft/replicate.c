@@ -6,6 +6,7 @@
 
 static void append_message(struct raft *r, uint32_t place, raft_index prev, uint32_t n)
 {
+    ASSERT(prev >= r->trail.base); /* the term of what is before is not known here any more (B21) */
     struct raft_msg *msg = raft_message(r, RAFT_APPEND, r->place_id[place]);
     msg->append.prev = prev;
     msg->append.prev_term = trail_term(&r->trail, prev);
@@ -22,10 +23,6 @@ static uint32_t batch_from(const struct raft *r, raft_index next)
 static void send_probe(struct raft *r, uint32_t place, bool with_entries)
 {
     struct progress *p = &r->progress[place];
-    /* Nothing before the trail's base can be asked for; a follower that needs it gets a refusal
-     * from its own log and waits. */
-    if (p->next <= r->trail.base)
-        p->next = r->trail.base + 1;
     append_message(r, place, p->next - 1, with_entries ? batch_from(r, p->next) : 0);
     p->probe_sent = true;
     p->probe_empty = !with_entries || p->next > r->trail.last;
@@ -49,13 +46,18 @@ void replicate_to(struct raft *r, uint32_t place)
     struct progress *p = &r->progress[place];
     if (place == r->self)
         return;
-    if (p->probing) {
+    if (p->state == PROGRESS_SNAPSHOT) {
+        if (!p->probe_sent)
+            snapshot_offer(r, place);
+        return;
+    }
+    if (p->state == PROGRESS_PROBE) {
         if (!p->probe_sent)
             send_probe(r, place, true);
         return;
     }
     for (uint32_t sent = 0; sent < APPENDS_PER_STEP; sent++) {
-        if (p->next > r->trail.last || p->flight_n >= r->config.window || p->next <= r->trail.base)
+        if (p->next > r->trail.last || p->flight_n >= r->config.window)
             return;
         uint32_t n = batch_from(r, p->next);
         append_message(r, place, p->next - 1, n);
@@ -147,14 +149,26 @@ static void become_probe(struct raft *r, uint32_t place)
 static void on_accepted(struct raft *r, uint32_t place, raft_index match)
 {
     struct progress *p = &r->progress[place];
-    bool answers_probe = p->probing && match + 1 >= p->next;
+    bool answers_probe = p->state == PROGRESS_PROBE && match + 1 >= p->next;
     bool news = progress_matched(p, match);
     /* A probe with entries is answered by a higher match; an answer without news is an older one's
      * and must not have everything sent once more. */
     if (answers_probe && (news || (p->probe_empty && match == p->match)))
         progress_become_replicate(p);
+    /* It has a snapshot now, or had the entries all along: what it needs next is here. */
+    if (p->state == PROGRESS_SNAPSHOT && p->match >= r->trail.base)
+        progress_become_replicate(p);
     if (news)
         advance_commit(r);
+}
+
+/* Below base the terms of the own log are forgotten, and base itself is where trail_find ends
+ * whether or not the logs agree there: they cannot if the follower's hint lies before it, or its term
+ * there is lower. */
+static bool agree_is_compacted(const struct raft *r, const struct raft_msg *msg, raft_index agree)
+{
+    return agree < r->trail.base || msg->append_reply.conflict < r->trail.base ||
+           (agree == r->trail.base && msg->append_reply.conflict_term < r->trail.base_term);
 }
 
 /* The follower has no entry at prev, or another one. */
@@ -167,7 +181,8 @@ static void on_refused(struct raft *r, uint32_t place, const struct raft_msg *ms
      * that was under way is being sent again already: each answer that is news may cause that once,
      * else late refusals would feed on each other.  next never falls to match or below. */
     bool late = prev <= p->match || prev >= p->next || msg->append_reply.conflict < p->match ||
-                (p->probing ? prev != p->next - 1 : p->resent);
+                (p->state == PROGRESS_PROBE ? prev != p->next - 1 : p->resent) ||
+                p->state == PROGRESS_SNAPSHOT;
     if (late && !mutant("late-refusal-counts")) {
         raft_emit(r, RAFT_TRACE_IGNORED, msg->type, msg->from, msg->term, r->term);
         return;
@@ -181,15 +196,13 @@ static void on_refused(struct raft *r, uint32_t place, const struct raft_msg *ms
         agree = prev - 1;
     if (agree < p->match && !mutant("late-refusal-counts"))
         agree = p->match;
-    if (agree < r->trail.base)
-        agree = r->trail.base;
-    /* If there is nowhere further back to go, the next heartbeat asks again, not this step. */
-    bool further = agree + 1 < p->next;
-    if (!p->probing)
+    if (p->state == PROGRESS_REPLICATE)
         progress_become_probe(p);
-    p->probe_sent = !further;
-    p->next = agree + 1;
-    raft_emit(r, RAFT_TRACE_PROBE, msg->from, p->match, p->next, 0);
+    p->probe_sent = false;
+    p->next = agree_is_compacted(r, msg, agree) ? p->match + 1 : agree + 1;
+    snapshot_if_needed(r, place);
+    if (p->state == PROGRESS_PROBE)
+        raft_emit(r, RAFT_TRACE_PROBE, msg->from, p->match, p->next, 0);
 }
 
 void on_append_reply(struct raft *r, const struct raft_msg *msg)
@@ -219,8 +232,9 @@ enum raft_status on_unreachable(struct raft *r, raft_id peer)
         return RAFT_INVALID;
     if (place < r->n_places && r->role == RAFT_LEADER) {
         struct progress *p = &r->progress[place];
-        if (!p->probing)
+        if (p->state == PROGRESS_REPLICATE)
             become_probe(r, place);
+        snapshot_if_needed(r, place);
         p->probe_sent = true;
     }
     return RAFT_OK;
@@ -233,7 +247,9 @@ enum raft_status on_sent(struct raft *r, raft_id peer, raft_index last)
     uint32_t place = raft_place(r, peer);
     if (peer == 0 || place == r->self)
         return RAFT_INVALID;
-    if (place < r->n_places && r->role == RAFT_LEADER)
+    if (place < r->n_places && r->role == RAFT_LEADER) {
         progress_cut(&r->progress[place], last);
+        snapshot_if_needed(r, place);
+    }
     return RAFT_OK;
 }

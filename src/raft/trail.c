@@ -45,15 +45,13 @@ bool trail_init(struct trail *trail, raft_index base, raft_term base_term, raft_
 {
     ASSERT(last >= base);
     ASSERT((n == 0) == (last == base));
-    ASSERT((base == 0) == (base_term == 0));
-    trail->base = trail->last = base;
-    trail->base_term = base_term;
-    trail->head = trail->n = 0;
+    trail_reset(trail, base, base_term);
     bool forgot = false;
     for (uint32_t i = 0; i < n; i++) {
         raft_index end = i + 1 < n ? runs[i + 1].first - 1 : last;
         ASSERT(runs[i].first == trail->last + 1 && end >= runs[i].first);
-        ASSERT(runs[i].term > trail_last_term(trail));
+        /* base may lie within a term */
+        ASSERT(runs[i].term > trail_last_term(trail) || (i == 0 && runs[i].term == base_term));
         forgot |= trail_append(trail, runs[i].term, end - runs[i].first + 1);
     }
     return forgot;
@@ -97,6 +95,32 @@ void trail_truncate(struct trail *trail, raft_index first)
     while (trail->n > 0 && run_at(trail, trail->n - 1)->first >= first)
         trail->n--;
     trail->last = first - 1;
+}
+
+void trail_compact(struct trail *trail, raft_index index)
+{
+    ASSERT(index >= trail->base && index <= trail->last);
+    if (index == trail->base)
+        return;
+    uint32_t gone = run_of(trail, index);
+    trail->base_term = run_at(trail, gone)->term;
+    trail->base = index;
+    bool ends_there = index == (gone + 1 < trail->n ? run_at(trail, gone + 1)->first - 1
+                                                    : trail->last);
+    if (ends_there)
+        gone++;
+    trail->head = (trail->head + gone) % RAFT_RUNS_MAX;
+    trail->n -= gone;
+    if (!ends_there)
+        run_at(trail, 0)->first = index + 1;
+}
+
+void trail_reset(struct trail *trail, raft_index base, raft_term base_term)
+{
+    ASSERT((base == 0) == (base_term == 0));
+    trail->base = trail->last = base;
+    trail->base_term = base_term;
+    trail->head = trail->n = 0;
 }
 
 raft_index trail_find(const struct trail *trail, raft_index index, raft_term term)

@@ -27,6 +27,12 @@ raft_term trail_last_term(const struct trail *trail);
  * is then higher than before. */
 bool trail_append(struct trail *trail, raft_term term, uint64_t count);
 
+/* Forgets the entries up to `index`, base <= index <= last, but for the term of the last. */
+void trail_compact(struct trail *trail, raft_index index);
+
+/* Forgets everything: the log begins after `base`. */
+void trail_reset(struct trail *trail, raft_index base, raft_term base_term);
+
 /* Erases the entries from `first` on, base < first. */
 void trail_truncate(struct trail *trail, raft_index first);
 

@@ -25,20 +25,34 @@ void bench_init(struct bench *b, uint32_t voters, uint32_t learners)
     b->raft = memory_new(raft_size());
 }
 
-void bench_boot(struct bench *b, raft_term term, raft_id vote, raft_index commit, struct terms log)
+static void boot_at(struct bench *b, struct raft_boot boot, struct terms log)
 {
     struct raft_run runs[64];
     uint32_t n_runs = 0;
     for (uint32_t i = 0; i < log.n; i++) {
         if (i == 0 || log.at[i] != log.at[i - 1])
-            runs[n_runs++] = (struct raft_run){ i + 1, log.at[i] };
+            runs[n_runs++] = (struct raft_run){ boot.base_index + i + 1, log.at[i] };
     }
-    struct raft_boot boot = { .term = term, .vote = vote, .last_index = log.n, .commit = commit,
-                              .members = b->members, .runs = runs, .n_runs = n_runs };
+    boot.last_index = boot.base_index + log.n;
+    boot.members = b->members;
+    boot.runs = runs;
+    boot.n_runs = n_runs;
     b->config.trace = on_trace;
     b->config.trace_arg = b;
     b->n_own = 0;
     raft_init(b->raft, &b->config, &boot, b->now);
+}
+
+void bench_boot(struct bench *b, raft_term term, raft_id vote, raft_index commit, struct terms log)
+{
+    boot_at(b, (struct raft_boot){ .term = term, .vote = vote, .commit = commit }, log);
+}
+
+void bench_boot_behind(struct bench *b, raft_term term, raft_index base, raft_term base_term,
+                       raft_index commit, struct terms log)
+{
+    boot_at(b, (struct raft_boot){ .term = term, .commit = commit, .base_index = base,
+                                   .base_term = base_term }, log);
 }
 
 void bench_fini(struct bench *b)
@@ -173,6 +187,38 @@ enum raft_status bench_transfer(struct bench *b, raft_id to)
 {
     struct raft_event event = { .type = RAFT_TRANSFER };
     event.transfer.to = to;
+    return bench_step(b, event);
+}
+
+enum raft_status bench_unreachable(struct bench *b, raft_id peer)
+{
+    struct raft_event event = { .type = RAFT_UNREACHABLE };
+    event.unreachable.peer = peer;
+    return bench_step(b, event);
+}
+
+enum raft_status bench_snapshot(struct bench *b, raft_id from, raft_term term, raft_index base,
+                                raft_term base_term)
+{
+    struct raft_msg msg = { .type = RAFT_SNAPSHOT, .from = from, .term = term };
+    msg.snapshot.base = base;
+    msg.snapshot.base_term = base_term;
+    return bench_recv(b, msg, NO_TERMS);
+}
+
+enum raft_status bench_compacted(struct bench *b, raft_index last)
+{
+    struct raft_event event = { .type = RAFT_COMPACTED };
+    event.compacted.last = last;
+    return bench_step(b, event);
+}
+
+enum raft_status bench_installed(struct bench *b, raft_index last, raft_term last_term)
+{
+    struct raft_event event = { .type = RAFT_INSTALLED };
+    event.installed.last = last;
+    event.installed.last_term = last_term;
+    event.installed.members = &b->members;
     return bench_step(b, event);
 }
 

@@ -37,6 +37,9 @@ struct terms {
  * so that a test sees the paper alone unless it switches them on. */
 void bench_init(struct bench *b, uint32_t voters, uint32_t learners);
 void bench_boot(struct bench *b, raft_term term, raft_id vote, raft_index commit, struct terms log);
+/* The same, with a log that begins after `base`. */
+void bench_boot_behind(struct bench *b, raft_term term, raft_index base, raft_term base_term,
+                       raft_index commit, struct terms log);
 void bench_fini(struct bench *b);
 
 /* ---- events; each returns the status */
@@ -59,6 +62,11 @@ enum raft_status bench_grant(struct bench *b, raft_id from, raft_term term);
 enum raft_status bench_propose(struct bench *b, uint32_t n);
 enum raft_status bench_read(struct bench *b, uint64_t tag);
 enum raft_status bench_transfer(struct bench *b, raft_id to);
+enum raft_status bench_unreachable(struct bench *b, raft_id peer);
+enum raft_status bench_snapshot(struct bench *b, raft_id from, raft_term term, raft_index base,
+                                raft_term base_term);
+enum raft_status bench_compacted(struct bench *b, raft_index last);
+enum raft_status bench_installed(struct bench *b, raft_index last, raft_term last_term);
 
 /* The disk has written everything: gives the server its words to itself. */
 void bench_persist(struct bench *b);
