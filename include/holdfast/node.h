@@ -140,6 +140,8 @@ struct node_status {
     uint64_t revision, keys;
     uint64_t leader_silence_ms; /* since the leader was last heard of; 0 on the leader */
     bool disk_stalled, stopping, no_space;
+    bool fetching;              /* a snapshot, and so many of its bytes are here */
+    uint64_t fetch_bytes, fetch_size;
     char leader_http[ADDRESS_MAX + 1]; /* "" if not known */
 };
 void node_status(const struct node *node, struct node_status *out);
@@ -149,6 +151,11 @@ struct node_stats {
     uint64_t msgs_in[RAFT_MSG_TYPES], msgs_out[RAFT_MSG_TYPES];
     uint64_t proposals, proposal_batches, reads, read_rounds, forwarded_out, forwarded_in;
     uint64_t applied_entries, flushes;
+    uint64_t compactions; /* writes that dropped entries */
+    uint64_t snapshot_copies, snapshots_sent, snapshot_parts_out, snapshot_bytes_out;
+    uint64_t snapshots_installed, snapshots_resumed, snapshots_damaged;
+    uint64_t snapshot_parts_in, snapshot_parts_repeated, snapshot_bytes_in;
+    uint64_t snapshot_ms; /* from the wish to the end of the install, of all installed */
     uint64_t proposals_waiting, proposals_waiting_bytes, reads_waiting, pending_bytes;
     struct log_stats log;
     struct state_stats state;

@@ -52,6 +52,7 @@ struct configuration {
 bool configuration_valid(const struct configuration *configuration);
 
 struct blob *configuration_encode(const struct configuration *configuration);
+enum { CONFIGURATION_SIZE_MAX = 16 * 1024 };
 /* ERR_CORRUPT if it is none: also without a voter, with an id twice, with flags that contradict
  * each other, too many voters, an address that is none. */
 MUST_CHECK enum err configuration_decode(struct slice bytes, struct configuration *out);
@@ -247,6 +248,7 @@ struct frame {
         } info_reply;
         struct {
             raft_index applied; /* the asker's: an older snapshot is of no use to it */
+            uint64_t damaged;   /* checksum of one that arrived damaged; 0: none */
         } snapshot_open;
         struct {
             uint64_t file;     /* the sender's number for it; 0: later, see wait_ms */
@@ -254,6 +256,7 @@ struct frame {
             raft_index index;  /* what it holds, as struct snapshot_info of storage.h tells */
             raft_term term;
             uint64_t revision, keys, digest, size, checksum;
+            struct slice configuration; /* as of `index`, encoded, not decoded yet; may be empty */
         } snapshot_open_reply;
         struct {
             uint64_t file, offset;

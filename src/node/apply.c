@@ -29,7 +29,7 @@ static bool apply_one(void *arg, raft_index index, struct slice bytes)
 void apply_committed(struct node *node)
 {
     raft_index applied = statemachine_applied(node->sm);
-    if (applied >= node->commit)
+    if (applied >= node->commit || fetch_installing(node))
         return;
     node_read_entries(node, applied + 1, apply_one, node);
     if (statemachine_applied(node->sm) == applied)
@@ -43,12 +43,13 @@ void apply_committed(struct node *node)
 /* When the gathered changes should go to the state store; UINT64_MAX: nothing to flush. */
 uint64_t apply_flush_deadline(const struct node *node)
 {
-    if (node->flush_submitted ||
+    if (node->flush_submitted || fetch_installing(node) ||
         statemachine_applied(node->sm) == statemachine_durable(node->sm))
         return UINT64_MAX;
     if (node->flush_job != NULL) /* waits for the log; core_log_done wakes the node */
         return UINT64_MAX;
-    if (node->stopping || statemachine_pending_bytes(node->sm) >= FLUSH_BYTES)
+    if (node->stopping || node->compaction.tight ||
+        statemachine_pending_bytes(node->sm) >= FLUSH_BYTES)
         return 0;
     uint64_t idle = node->applied_ms + node->config.flush_ms / IDLE_FLUSH_PART;
     uint64_t late = node->flushed_ms + node->config.flush_ms;
@@ -62,7 +63,7 @@ void apply_pump_flush(struct node *node)
     if (node->flush_job == NULL && node_now(node) >= apply_flush_deadline(node))
         node->flush_job = statemachine_seal(node->sm, &node->flush_applied);
     bool ahead = node->flush_applied > node->durable && !mutant("state-ahead-of-log");
-    if (node->flush_job == NULL || node->flush_submitted || ahead)
+    if (node->flush_job == NULL || node->flush_submitted || ahead || fetch_installing(node))
         return;
     node->flush_submitted = true;
     node->state->ops->submit(node->state, node->flush_job);

@@ -88,8 +88,9 @@ static void remember_flight(struct node *node, const struct log_job *job)
 static void save(struct node *node, const struct source *source)
 {
     const struct raft_update *u = &node->update;
-    bool entries = u->what & RAFT_SAVE_ENTRIES;
-    struct log_job *job = log_job_new(entries ? u->save.n : 0, 0);
+    bool entries = u->what & RAFT_SAVE_ENTRIES, base = u->what & RAFT_SAVE_BASE;
+    ASSERT(!entries || !base);
+    struct log_job *job = log_job_new(entries ? u->save.n : 0, base);
     job->ticket = u->ticket;
     job->save_vote = u->what & RAFT_SAVE_VOTE;
     job->term = u->term;
@@ -105,6 +106,9 @@ static void save(struct node *node, const struct source *source)
         if (job->first <= node->durable)
             node->durable = job->first - 1; /* what was durable there is about to be erased */
     }
+    if (base)
+        install_save(node, job);
+    compact_ride(node, job);
     remember_flight(node, job);
     node->log->ops->submit(node->log, job);
 }
@@ -158,8 +162,10 @@ static void carry_out(struct node *node, const struct source *source)
     node->commit = u->commit;
     node->raft_deadline = u->deadline;
 
-    if (u->what & (RAFT_SAVE_VOTE | RAFT_SAVE_ENTRIES))
+    if (u->what & (RAFT_SAVE_VOTE | RAFT_SAVE_ENTRIES | RAFT_SAVE_BASE))
         save(node, source);
+    if (u->what & RAFT_FETCH)
+        fetch_wanted(node, u->leader);
     if (role_before == RAFT_LEADER && (u->role != RAFT_LEADER || u->term != term_before))
         writes_lost_leadership(node);
     for (uint32_t i = 0; i < u->n_msgs; i++)

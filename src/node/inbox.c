@@ -59,9 +59,16 @@ static void on_frame(struct node *node, raft_id from, const struct frame *frame,
         forward_on_info_reply(node, from, frame);
         break;
     case FRAME_SNAPSHOT_OPEN:
+        send_on_open(node, from, frame);
+        break;
     case FRAME_SNAPSHOT_OPEN_REPLY:
+        fetch_on_open_reply(node, from, frame);
+        break;
     case FRAME_SNAPSHOT_READ:
+        send_on_read(node, from, frame);
+        break;
     case FRAME_SNAPSHOT_PART:
+        fetch_on_part(node, from, frame);
         break;
     case FRAME_CHANGE:
     case FRAME_CHANGE_REPLY:

@@ -63,7 +63,8 @@ static void start_raft(struct node *node, const struct log_boot *log)
     struct raft_boot boot = {
         .term = log->term,
         .vote = log->vote,
-        .base_index = log->first - 1,
+        .base_index = log->base,
+        .base_term = log->base_term,
         .last_index = log->last,
         .commit = statemachine_applied(node->sm),
         .runs = log->runs,
@@ -78,6 +79,7 @@ static void start_raft(struct node *node, const struct log_boot *log)
     node->commit = boot.commit;
     node->durable = log->last;
     tail_init(&node->tail, log->last + 1);
+    compact_init(node, log->base, log->base_term);
 }
 
 static enum err boot_stores(struct node *node, char *message)
@@ -97,6 +99,12 @@ static enum err boot_stores(struct node *node, char *message)
                  "the state is newer (entry %" PRIu64 ") than the log (entry %" PRIu64
                  "): the log directory was lost or replaced",
                  statemachine_applied(node->sm), log.last);
+    } else if (statemachine_applied(node->sm) < log.base) { /* B53 */
+        err = ERR_CORRUPT;
+        snprintf(message, STORAGE_MESSAGE_MAX,
+                 "the log begins behind entry %" PRIu64 ", the state ends at entry %" PRIu64
+                 ": the state directory was lost or replaced",
+                 log.base, statemachine_applied(node->sm));
     } else {
         start_raft(node, &log);
     }
@@ -299,6 +307,7 @@ void node_check_space(struct node *node)
     if (!full && node->no_space)
         log_info("the storage has room again", "log_room=%" PRIu64 " state_room=%" PRIu64,
                  log.room_bytes, state.room_bytes);
+    compact_look(node, &log, need);
     node->unchecked_bytes = 0;
     node->no_space = full;
 }
@@ -341,10 +350,15 @@ void node_run(struct node *node)
     if (now_ms >= node->sweep_ms)
         sweep(node, now_ms);
     pump_announce(node, now_ms);
+    compact_pump(node);
+    install_pump(node);
+    fetch_pump(node);
+    send_pump(node);
     writes_pump(node);
     reads_pump(node);
     pump_stop(node, now_ms);
     apply_pump_flush(node);
+    compact_alone(node);
     if (node->n_own > 0)
         node_wake(node);
 }
@@ -362,6 +376,7 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 uint64_t node_deadline(const struct node *node)
 {
     uint64_t due = earlier(node->raft_deadline, apply_flush_deadline(node));
+    due = earlier(due, earlier(send_deadline(node), fetch_deadline(node)));
     if (node->n_flights > 0 && !node->disk_stalled)
         due = earlier(due, node->flights[node->flight_head].since_ms +
                                node->config.election_max_ms);
@@ -380,6 +395,7 @@ static void log_done(void *arg, struct log_job *job)
 {
     struct node *node = arg;
     core_log_done(node, job);
+    compact_done(node, job);
     if (job->n_meta > 0)
         identity_saved(node, job);
     log_job_free(job);
@@ -390,11 +406,21 @@ static void state_done(void *arg, struct state_job *job)
     apply_flush_done(arg, job);
 }
 
+static void snapshot_done(void *arg, struct snapshot_job *job)
+{
+    if (job->type <= SNAPSHOT_DROP)
+        send_done(arg, job);
+    else
+        fetch_done(arg, job);
+}
+
 void node_on_storage(struct node *node)
 {
     node->log->ops->drain(node->log, log_done, node);
     outbox_release(node);
     node->state->ops->drain(node->state, state_done, node);
+    if (node->snapshots != NULL)
+        node->snapshots->ops->drain(node->snapshots, snapshot_done, node);
     node_wake(node);
 }
 
@@ -428,6 +454,8 @@ void node_free(struct node *node)
     reads_fail_all(node);
     info_expire(node, 0, true);
     tail_fini(&node->tail);
+    send_fini(node);
+    fetch_fini(node);
     statemachine_free(node->sm);
     free(node->raft);
     free(node);

@@ -3,7 +3,8 @@
  * Who does what:  core.c steps the Raft core and carries out its updates; tail.c keeps the newest
  * entries in memory; outbox.c sends raft messages; inbox.c takes what peers send; writes.c and
  * reads.c own the waiting clients; forward.c asks the leader on a client's behalf; apply.c applies
- * and flushes; identity.c knows the peers' data directories; status.c tells people. */
+ * and flushes; compact.c lets the log begin later; snapshot_send.c, snapshot_fetch.c and
+ * snapshot_install.c bring the state to who lags far behind; identity.c knows the peers' data directories; status.c tells people. */
 #ifndef NODE_PRIVATE_H
 #define NODE_PRIVATE_H
 
@@ -12,6 +13,8 @@
 #include <holdfast/mutant.h>
 #include <holdfast/node.h>
 #include <holdfast/panic.h>
+
+#include "snapshot.h"
 
 #include <bsd/sys/queue.h> /* TAILQ_FOREACH_SAFE */
 
@@ -148,6 +151,10 @@ struct node {
     bool flush_submitted;
     uint64_t flushed_ms, applied_ms; /* when it last ended; when something was last applied */
 
+    struct compaction compaction;
+    struct sender sender;
+    struct fetch fetch;
+
     uint64_t sweep_ms, announce_ms, space_ms;
     uint64_t stop_deadline_ms;
     bool stopping, transfer_asked;
@@ -225,6 +232,8 @@ void writes_pump(struct node *node);
 void writes_applied(struct node *node, raft_index index, raft_term term,
                     const struct command_result *result);
 void writes_lost_leadership(struct node *node);
+/* A snapshot has jumped over all entries up to `index`: what they answered nobody knows. */
+void writes_jumped(struct node *node, raft_index index);
 void writes_expire(struct node *node, uint64_t now_ms);
 void writes_done(struct node *node, struct op *op, enum err err, enum outcome outcome);
 void writes_retry(struct node *node, struct op *op);
@@ -263,5 +272,41 @@ void apply_committed(struct node *node);
 void apply_pump_flush(struct node *node);
 void apply_flush_done(struct node *node, struct state_job *job);
 uint64_t apply_flush_deadline(const struct node *node);
+
+/* ---- compact.c */
+void compact_init(struct node *node, raft_index base, raft_term base_term);
+/* The store's figures are fresh; `need`: bytes on their way to the log. */
+void compact_look(struct node *node, const struct log_stats *stats, uint64_t need);
+void compact_pump(struct node *node);
+void compact_ride(struct node *node, struct log_job *job); /* the job takes along what is due */
+void compact_alone(struct node *node);
+void compact_done(struct node *node, const struct log_job *job);
+
+/* ---- snapshot_send.c */
+void send_on_open(struct node *node, raft_id from, const struct frame *frame);
+void send_on_read(struct node *node, raft_id from, const struct frame *frame);
+void send_done(struct node *node, struct snapshot_job *job);
+void send_pump(struct node *node);
+uint64_t send_deadline(const struct node *node);
+/* The index of the oldest snapshot that somebody fetches, and its size; UINT64_MAX: nobody does. */
+raft_index send_oldest(const struct node *node, uint64_t *size);
+void send_fini(struct node *node);
+
+/* ---- snapshot_fetch.c */
+void fetch_wanted(struct node *node, raft_id leader); /* the core says RAFT_FETCH */
+void fetch_on_open_reply(struct node *node, raft_id from, const struct frame *frame);
+void fetch_on_part(struct node *node, raft_id from, const struct frame *frame);
+void fetch_done(struct node *node, struct snapshot_job *job);
+void fetch_reset(struct node *node);
+void fetch_drop(struct node *node); /* what was fetched is of no use */
+void fetch_pump(struct node *node);
+uint64_t fetch_deadline(const struct node *node);
+void fetch_fini(struct node *node);
+
+/* ---- snapshot_install.c */
+bool fetch_installing(const struct node *node); /* nothing is applied or flushed meanwhile */
+void install_verified(struct node *node);
+void install_save(struct node *node, struct log_job *job);
+void install_pump(struct node *node);
 
 #endif

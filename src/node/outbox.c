@@ -66,6 +66,8 @@ static void send_append(struct node *node, const struct raft_msg *msg)
         append_flush(&append);
         return;
     }
+    if (msg->append.prev + 1 < raft_first_index(node->raft))
+        return; /* it waited while its entries were dropped; the core knows of that */
     const struct peer *peer = node_peer(node, msg->to);
     ASSERT(peer != NULL);
     if (peer->cut_short != 0 && msg->append.prev >= peer->cut_short)

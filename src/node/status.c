@@ -41,7 +41,12 @@ void node_status(const struct node *node, struct node_status *out)
         .disk_stalled = node->disk_stalled,
         .stopping = node->stopping,
         .no_space = node->no_space,
+        .fetching = node->fetch.phase != FETCH_IDLE,
     };
+    if (node->fetch.phase >= FETCH_READING) {
+        out->fetch_bytes = node->fetch.stored;
+        out->fetch_size = node->fetch.info.size;
+    }
     if (node->role != RAFT_LEADER)
         out->leader_silence_ms =
             node->leader_heard_ms == 0 ? UINT64_MAX : now_ms - node->leader_heard_ms;

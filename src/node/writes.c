@@ -180,6 +180,21 @@ void writes_applied(struct node *node, raft_index index, raft_term term,
                 result->err == OK ? OUTCOME_APPLIED : OUTCOME_NOT_APPLIED);
 }
 
+void writes_jumped(struct node *node, raft_index index)
+{
+    raft_index first = UINT64_MAX;
+    struct op *op, *next;
+    TAILQ_FOREACH_SAFE (op, &node->orphans, link, next) {
+        if (op->node_a > index) {
+            first = op->node_a < first ? op->node_a : first;
+            continue;
+        }
+        TAILQ_REMOVE(&node->orphans, op, link);
+        writes_done(node, op, ERR_TIMEOUT, OUTCOME_UNKNOWN);
+    }
+    node->orphans_first = first;
+}
+
 void writes_lost_leadership(struct node *node)
 {
     struct op *op;

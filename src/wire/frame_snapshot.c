@@ -1,7 +1,7 @@
 /* frame_snapshot.c - the bodies of the frames with which a follower fetches a snapshot. */
 #include "frame.h"
 
-enum { OPEN_SIZE = 8, OPEN_REPLY_SIZE = 72, READ_SIZE = 24, PART_HEADER_SIZE = 24 };
+enum { OPEN_SIZE = 16, OPEN_REPLY_SIZE = 72, READ_SIZE = 24, PART_HEADER_SIZE = 24 };
 
 size_t frame_snapshot_size(const struct frame *frame)
 {
@@ -9,7 +9,8 @@ size_t frame_snapshot_size(const struct frame *frame)
     case FRAME_SNAPSHOT_OPEN:
         return OPEN_SIZE;
     case FRAME_SNAPSHOT_OPEN_REPLY:
-        return OPEN_REPLY_SIZE;
+        return OPEN_REPLY_SIZE + (frame->snapshot_open_reply.file != 0
+                                      ? frame->snapshot_open_reply.configuration.size : 0);
     case FRAME_SNAPSHOT_READ:
         return READ_SIZE;
     default:
@@ -33,6 +34,8 @@ static void write_open_reply(struct writer *writer, const struct frame *frame)
     };
     for (size_t i = 0; i < sizeof info / sizeof info[0]; i++)
         write_u64(writer, later ? 0 : info[i]);
+    if (!later)
+        write_slice(writer, frame->snapshot_open_reply.configuration);
 }
 
 void frame_snapshot_write(struct writer *writer, const struct frame *frame)
@@ -40,6 +43,7 @@ void frame_snapshot_write(struct writer *writer, const struct frame *frame)
     switch (frame->type) {
     case FRAME_SNAPSHOT_OPEN:
         write_u64(writer, frame->snapshot_open.applied);
+        write_u64(writer, frame->snapshot_open.damaged);
         return;
     case FRAME_SNAPSHOT_OPEN_REPLY:
         write_open_reply(writer, frame);
@@ -76,12 +80,14 @@ static bool read_open_reply(struct reader *reader, struct frame *out)
     out->snapshot_open_reply.digest = info[4];
     out->snapshot_open_reply.size = info[5];
     out->snapshot_open_reply.checksum = info[6];
+    out->snapshot_open_reply.configuration = read_slice(reader, reader->left);
+    size_t size = out->snapshot_open_reply.configuration.size;
     if (out->snapshot_open_reply.file == 0)
-        return any == 0;
+        return any == 0 && size == 0;
     /* An index that nothing can follow, an entry without a term, a state before the first revision
      * or a file of nothing is no snapshot. */
     return out->snapshot_open_reply.wait_ms == 0 && info[0] > 0 && info[0] < UINT64_MAX &&
-           info[1] > 0 && info[2] > 0 && info[5] > 0;
+           info[1] > 0 && info[2] > 0 && info[5] > 0 && size <= CONFIGURATION_SIZE_MAX;
 }
 
 static bool read_read(struct reader *reader, struct frame *out)
@@ -113,6 +119,7 @@ bool frame_snapshot_read(struct reader *reader, struct frame *out)
     switch (out->type) {
     case FRAME_SNAPSHOT_OPEN:
         out->snapshot_open.applied = read_u64(reader);
+        out->snapshot_open.damaged = read_u64(reader);
         return true;
     case FRAME_SNAPSHOT_OPEN_REPLY:
         return read_open_reply(reader, out);

@@ -13,6 +13,7 @@ static void fill(struct frame frames[FRAMES])
         frames[i].request = 77 + (uint64_t)i;
     frames[0].type = FRAME_SNAPSHOT_OPEN;
     frames[0].snapshot_open.applied = 41;
+    frames[0].snapshot_open.damaged = 42;
     frames[1].type = FRAME_SNAPSHOT_OPEN_REPLY;
     frames[1].snapshot_open_reply.file = 3;
     frames[1].snapshot_open_reply.index = 100;
@@ -22,6 +23,7 @@ static void fill(struct frame frames[FRAMES])
     frames[1].snapshot_open_reply.digest = 0x1122334455667788;
     frames[1].snapshot_open_reply.size = 40960;
     frames[1].snapshot_open_reply.checksum = 0x8877665544332211;
+    frames[1].snapshot_open_reply.configuration = slice_text("members");
     frames[2].type = FRAME_SNAPSHOT_OPEN_REPLY;
     frames[2].snapshot_open_reply.wait_ms = 1000;
     frames[3].type = FRAME_SNAPSHOT_READ;
@@ -66,6 +68,7 @@ START_TEST(the_frames_of_snapshots_keep_their_fields)
         ck_assert_uint_eq(back[i].request, frames[i].request);
     }
     ck_assert_uint_eq(back[0].snapshot_open.applied, 41);
+    ck_assert_uint_eq(back[0].snapshot_open.damaged, 42);
     ck_assert_uint_eq(back[1].snapshot_open_reply.file, 3);
     ck_assert_uint_eq(back[1].snapshot_open_reply.index, 100);
     ck_assert_uint_eq(back[1].snapshot_open_reply.term, 7);
@@ -74,6 +77,7 @@ START_TEST(the_frames_of_snapshots_keep_their_fields)
     ck_assert_uint_eq(back[1].snapshot_open_reply.digest, 0x1122334455667788);
     ck_assert_uint_eq(back[1].snapshot_open_reply.size, 40960);
     ck_assert_uint_eq(back[1].snapshot_open_reply.checksum, 0x8877665544332211);
+    expect_slice(back[1].snapshot_open_reply.configuration, slice_text("members"));
     ck_assert_uint_eq(back[2].snapshot_open_reply.file, 0);
     ck_assert_uint_eq(back[2].snapshot_open_reply.wait_ms, 1000);
     ck_assert_uint_eq(back[3].snapshot_read.file, 3);
@@ -197,10 +201,10 @@ END_TEST
 START_TEST(the_bytes_stay_as_they_are)
 {
     static const char *const wanted[FRAMES] = {
-        "ceb6e6f1f8deb17620000000090000004d000000000000002900000000000000",
-        "66a426295e9d6a61600000000a0000004e0000000000000003000000000000000000000000000000"
+        "ef5fb3cc047e6b3628000000090000004d0000000000000029000000000000002a00000000000000",
+        "e9b17f13b8e97137670000000a0000004e0000000000000003000000000000000000000000000000"
         "640000000000000007000000000000003f000000000000000c000000000000008877665544332211"
-        "00a00000000000001122334455667788",
+        "00a000000000000011223344556677886d656d62657273",
         "a9031e0c8cf278fa600000000a0000004f000000000000000000000000000000e803000000000000"
         "00000000000000000000000000000000000000000000000000000000000000000000000000000000"
         "00000000000000000000000000000000",
