@@ -335,6 +335,10 @@ static void on_leaving_written(struct bufferevent *bev, void *arg)
 {
     struct connection *connection = arg;
     (void)bev;
+    if (connection->deaf) {
+        connection_cut(connection);
+        return;
+    }
     /* Closing now could reset the connection under the answer, if the client still sends. */
     if (!connection->shut)
         (void)shutdown(connection->fd, SHUT_WR);
@@ -343,9 +347,15 @@ static void on_leaving_written(struct bufferevent *bev, void *arg)
 
 static void on_leaving_event(struct bufferevent *bev, short what, void *arg)
 {
-    (void)bev;
-    (void)what;
-    connection_cut(arg);
+    struct connection *connection = arg;
+    bool last_words = evbuffer_get_length(bufferevent_get_output(bev)) > 0;
+    if ((what & BEV_EVENT_EOF) != 0 && last_words) {
+        /* It says no more, but may still listen. */
+        connection->deaf = true;
+        bufferevent_disable(bev, EV_READ);
+        return;
+    }
+    connection_cut(connection);
 }
 
 void connection_take_over(struct connection *connection)

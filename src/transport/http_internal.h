@@ -42,6 +42,7 @@ struct connection {
     struct http_request *request;    /* HANDLING: the one that the handler has */
     bool editing;                    /* we change the input ourselves */
     bool shut;                       /* LEAVING: the last words are out */
+    bool deaf;                       /* LEAVING: the client has said all; they are not out yet */
     bool wide;                       /* the read watermark is raised for a body */
     size_t unwritten;                /* WRITING: output left at the last sweep */
 
