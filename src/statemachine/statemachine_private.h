@@ -26,6 +26,7 @@ struct statemachine {
     raft_term applied_term;
     uint64_t revision; /* >= 1 */
     uint64_t keys;
+    uint64_t sum; /* of digest_item over all items */
     uint32_t n_members;
     struct member members[MEMBERS_MAX]; /* by id */
 
@@ -35,6 +36,9 @@ struct statemachine {
     raft_index sealed_applied; /* that it carries */
     raft_index durable;
     struct state_job job;
+    enum state_doubt doubt;
+    raft_index doubt_index; /* at which it arose */
+    bool doubt_unsaved;
     bool reading;       /* between read_begin and read_end */
     bool store_reading; /* the store's read is open: for a reader, or within apply */
 
@@ -100,5 +104,14 @@ void members_fini(struct statemachine *sm);
 /* ERR_TOO_LARGE: MEMBERS_MAX others are known already. */
 enum err members_announce(struct statemachine *sm, const struct member_info *member,
                           struct slice command);
+uint64_t members_sum(const struct statemachine *sm); /* of digest_item over their rows */
+
+/* ---- digest.c */
+
+uint64_t digest_item(enum state_table table, struct slice key, struct slice value);
+/* What revision and number of keys add to what is told. */
+uint64_t digest_counts(uint64_t revision, uint64_t keys);
+/* By looking at every item; counts the keys. */
+MUST_CHECK enum err digest_walk(struct statemachine *sm, uint64_t *sum, uint64_t *keys);
 
 #endif
