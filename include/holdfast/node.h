@@ -129,6 +129,8 @@ struct node_status {
     raft_term term;
     raft_index commit, applied, first, last, durable; /* durable: applied and in the state store */
     uint64_t revision, keys;
+    uint64_t digest; /* of the state after the applied entry */
+    enum state_doubt doubt;
     uint64_t leader_silence_ms; /* since the leader was last heard of; 0 on the leader */
     bool disk_stalled, stopping, no_space;
     char leader_http[ADDRESS_MAX + 1]; /* "" if not known */
@@ -139,7 +141,7 @@ struct node_stats {
     uint64_t elections_started, terms_led, step_downs, leader_changes;
     uint64_t msgs_in[RAFT_MSG_TYPES], msgs_out[RAFT_MSG_TYPES];
     uint64_t proposals, proposal_batches, reads, read_rounds, forwarded_out, forwarded_in;
-    uint64_t applied_entries, flushes;
+    uint64_t applied_entries, flushes, digests_agreed;
     uint64_t proposals_waiting, proposals_waiting_bytes, reads_waiting, pending_bytes;
     struct log_stats log;
     struct state_stats state;

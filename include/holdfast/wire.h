@@ -137,6 +137,9 @@ enum frame_type {
     FRAME_READ_INDEX_REPLY = 5,
     FRAME_INFO = 6,          /* a follower asks what only the leader knows */
     FRAME_INFO_REPLY = 7,
+    FRAME_DIGEST = 8,        /* the leader asks for the state's digest after an entry, and tells
+                                what a majority agreed in */
+    FRAME_DIGEST_REPLY = 9,
 };
 
 /* What became of a forwarded request, so that the follower can answer truthfully. */
@@ -186,6 +189,17 @@ struct frame {
             uint32_t n;
             struct info_member members[MEMBERS_MAX];
         } info_reply;
+        struct {
+            raft_term term;          /* in which the asker leads */
+            raft_index index;        /* asked for, not 0 */
+            raft_index agreed_index; /* 0: nothing yet, and `agreed` is 0 */
+            uint64_t agreed;
+            bool undecided;          /* those who answered for `index` disagree without a majority */
+        } digest;
+        struct {
+            bool known; /* false: that entry was applied too long ago, and `digest` is 0 */
+            uint64_t digest;
+        } digest_reply;
     };
 };
 

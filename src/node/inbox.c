@@ -58,6 +58,12 @@ static void on_frame(struct node *node, raft_id from, const struct frame *frame,
     case FRAME_INFO_REPLY:
         forward_on_info_reply(node, from, frame);
         break;
+    case FRAME_DIGEST:
+        digest_on_question(node, from, frame);
+        break;
+    case FRAME_DIGEST_REPLY:
+        digest_on_reply(node, from, frame);
+        break;
     }
 }
 

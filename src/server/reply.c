@@ -147,6 +147,8 @@ static const char *default_hint(enum err err, enum outcome outcome)
         return "make room on the disk, or let the storage grow; reads go on";
     case ERR_SHUTTING_DOWN:
         return "ask another node";
+    case ERR_STATE_DIFFERS:
+        return "ask another node; this one has to be replaced: its log and /status say more";
     case ERR_TIMEOUT:
         return "try again, or allow more time with ?timeout=";
     case ERR_INTERNAL:

@@ -65,7 +65,7 @@ static enum err load_digest(struct statemachine *sm, bool *walk)
     *walk = err == ERR_NOT_FOUND && sm->applied > 0;
     if (err == ERR_NOT_FOUND)
         return OK;
-    if (err == OK && (sm->applied == 0 || !parse_digest(text, &digest)))
+    if (err == OK && !parse_digest(text, &digest))
         err = ERR_CORRUPT;
     if (err == OK)
         sm->sum = digest - digest_counts(sm->revision, sm->keys);

@@ -24,6 +24,7 @@ static const struct {
     { ERR_SHUTTING_DOWN, 14 },
     { ERR_TIMEOUT, 15 },
     { ERR_INTERNAL, 16 },
+    { ERR_STATE_DIFFERS, 17 },
 };
 
 enum { CODES = sizeof codes / sizeof codes[0], CODE_INTERNAL = 16 };

@@ -27,6 +27,10 @@ static size_t checked_body_size(const struct frame *frame)
         return 0;
     case FRAME_INFO_REPLY:
         return INFO_HEADER_SIZE + (size_t)frame->info_reply.n * INFO_MEMBER_SIZE;
+    case FRAME_DIGEST:
+        return 40;
+    case FRAME_DIGEST_REPLY:
+        return 16;
     }
     ASSERT(frame->type == FRAME_RAFT); /* it is none of the types there are */
     return 0;
@@ -61,6 +65,17 @@ static void write_info_reply(struct writer *writer, const struct frame *frame)
     }
 }
 
+static void write_digest(struct writer *writer, const struct frame *frame)
+{
+    ASSERT(frame->digest.index > 0);
+    write_u64(writer, frame->digest.term);
+    write_u64(writer, frame->digest.index);
+    write_u64(writer, frame->digest.agreed_index);
+    write_u64(writer, frame->digest.agreed_index > 0 ? frame->digest.agreed : 0);
+    write_u8(writer, frame->digest.undecided);
+    write_zeros(writer, 7);
+}
+
 static void write_body(struct writer *writer, const struct frame *frame)
 {
     switch (frame->type) {
@@ -90,6 +105,14 @@ static void write_body(struct writer *writer, const struct frame *frame)
         return;
     case FRAME_INFO_REPLY:
         write_info_reply(writer, frame);
+        return;
+    case FRAME_DIGEST:
+        write_digest(writer, frame);
+        return;
+    case FRAME_DIGEST_REPLY:
+        write_u8(writer, frame->digest_reply.known);
+        write_zeros(writer, 7);
+        write_u64(writer, frame->digest_reply.known ? frame->digest_reply.digest : 0);
         return;
     }
 }
@@ -181,6 +204,25 @@ static bool read_info_reply(struct reader *reader, struct frame *out)
     return true;
 }
 
+static bool read_digest(struct reader *reader, struct frame *out)
+{
+    out->digest.term = read_u64(reader);
+    out->digest.index = read_u64(reader);
+    out->digest.agreed_index = read_u64(reader);
+    out->digest.agreed = read_u64(reader);
+    out->digest.undecided = read_bool(reader);
+    read_zeros(reader, 7);
+    return out->digest.index > 0 && (out->digest.agreed_index > 0 || out->digest.agreed == 0);
+}
+
+static bool read_digest_reply(struct reader *reader, struct frame *out)
+{
+    out->digest_reply.known = read_bool(reader);
+    read_zeros(reader, 7);
+    out->digest_reply.digest = read_u64(reader);
+    return out->digest_reply.known || out->digest_reply.digest == 0;
+}
+
 static bool read_body(struct reader *reader, struct frame_scratch *scratch, struct frame *out)
 {
     switch (out->type) {
@@ -200,6 +242,10 @@ static bool read_body(struct reader *reader, struct frame_scratch *scratch, stru
         return true;
     case FRAME_INFO_REPLY:
         return read_info_reply(reader, out);
+    case FRAME_DIGEST:
+        return read_digest(reader, out);
+    case FRAME_DIGEST_REPLY:
+        return read_digest_reply(reader, out);
     }
     return false;
 }
