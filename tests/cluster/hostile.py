@@ -40,6 +40,11 @@ def many_descriptors():
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def with_descriptors(n):
+    """To be put before a command."""
+    return ["sh", "-c", f'ulimit -n {n}; exec "$@"', "sh"]
+
+
 # ---- what a process takes
 
 def private_bytes(pid):
@@ -209,6 +214,7 @@ class Bystander:
         if troubles or len(latencies) < 20:
             raise AssertionError(f"{len(latencies)} requests in peace; {troubles[:3]}")
         self.usual = percentile99(latencies)
+        self.own = private_bytes(self.node.process.pid)
         self.figures = []
 
     def tell(self):
@@ -257,5 +263,6 @@ class Bystander:
         """Room for others, at once; and the attack's descriptors soon."""
         if self.node.get("well/1").status != 200:
             raise AssertionError(f"{name}: a new connection is not served afterwards")
-        wait_for(f"{name}: the attack's descriptors come back",
-                 lambda: descriptors(self.node.process.pid) <= ours + 4, 40)
+        pid = self.node.process.pid
+        wait_for(f"{name}: the attack's descriptors come back", lambda: descriptors(pid) <= ours + 4, 40)
+        wait_for(f"{name}: its memory comes back", lambda: private_bytes(pid) <= self.own + 64 * MIB, 40)

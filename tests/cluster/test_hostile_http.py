@@ -4,11 +4,13 @@ HOLDFAST_HOSTILE_CONNECTIONS: slow and idle connections at a time (2,000).
 HOLDFAST_HOSTILE_SECONDS: the length of those attacks that could go on for ever (1)."""
 import random
 import socket
+import subprocess
 import time
 import unittest
 
-from cluster import SharedCluster, main, number, path_of, wait_for
-from hostile import (BODY_MAX, MIB, Bystander, dial, drain, many, push, reset, split_answers, talk)
+from cluster import CALM, PROGRAM, Cluster, SharedCluster, main, number
+from hostile import (BODY_MAX, MIB, Bystander, cpu_seconds, descriptors, dial, drain, many, push, reset,
+                     split_answers, talk, with_descriptors)
 
 N = number("HOLDFAST_HOSTILE_CONNECTIONS", 2000)
 SECONDS = number("HOLDFAST_HOSTILE_SECONDS", 1)
@@ -83,17 +85,20 @@ class Attacks(SharedCluster):
 
     def endless(self, name, first, again, status):
         """Sends until the node has had enough; it must say so, and take little."""
-        with self.watch(name), dial(self.port) as connection:
-            sent = 0
-            try:
-                connection.sendall(first)
-                while sent < 64 * MIB:
-                    connection.sendall(again)
-                    sent += len(again)
-            except OSError:
-                pass
-            answers = split_answers(drain(connection))
-            self.assertIn(answers, ([status], []), name) # the reset may overtake the answer
+        until = time.monotonic() + SECONDS / 4
+        with self.watch(name):
+            while time.monotonic() < until:
+                with dial(self.port) as connection:
+                    sent = 0
+                    try:
+                        connection.sendall(first)
+                        while sent < 64 * MIB:
+                            connection.sendall(again)
+                            sent += len(again)
+                    except OSError:
+                        pass
+                    answers = split_answers(drain(connection))
+                    self.assertIn(answers, ([status], []), name) # a reset may overtake the answer
 
     def test_endless(self):
         block = 65536
@@ -159,6 +164,52 @@ class Attacks(SharedCluster):
             for connection in connections:
                 self.assertTrue(connection.recv(100).startswith(b"HTTP/1.1 100 "))
                 connection.close()
+
+
+class Limits(unittest.TestCase):
+    """What nodes may have is little, and strangers want it all."""
+
+    def test_too_few_descriptors_to_start(self):
+        said = subprocess.run([*with_descriptors(30), PROGRAM, "server", "--data-dir=/nonexistent"],
+                              capture_output=True, text=True, check=False)
+        self.assertEqual(said.returncode, 2)
+        self.assertRegex(said.stderr, r"may have 30 file descriptors, but the node needs \d+")
+        self.assertIn("ulimit -n", said.stderr)
+
+    def test_a_limit_of_64_descriptors(self):
+        with Cluster(3, wrapper=with_descriptors(64), environment=CALM) as cluster:
+            bystander = Bystander(cluster)
+            leader, pid = bystander.leader, bystander.leader.process.pid
+            with bystander.watch(self, "64 descriptors", SECONDS), many(leader.http_port, 100), \
+                 many(leader.raft_port, 100):
+                time.sleep(1 + SECONDS)
+                self.assertLess(descriptors(pid), 64)
+            bystander.close()
+            self.assertNotIn("accepting paused", leader.log(), "clients cannot take them all")
+            self.still_when_full(leader)
+            for node in cluster.nodes:
+                self.assertEqual(node.put("after", b"it").status, 200)
+
+    def still_when_full(self, node):
+        """It does not run in circles for those whom it cannot accept."""
+        pid = node.process.pid
+        with many(node.http_port, 100), many(node.raft_port, 100):
+            began, cpu = time.monotonic(), cpu_seconds(pid)
+            time.sleep(1.0)
+            used = (cpu_seconds(pid) - cpu) / (time.monotonic() - began)
+        print(f"at the limit: {used:.2f} of a processor")
+        self.assertLess(used, 0.3)
+
+    def test_the_limit_of_connections(self):
+        """Those who do nothing make room; who is at work stays."""
+        with Cluster(1, "--max-connections=64", environment=CALM) as cluster:
+            bystander = Bystander(cluster)
+            node = bystander.node
+            with many(node.http_port, 150), bystander.watch(self, "the limit of connections", SECONDS):
+                for _ in range(5):
+                    self.assertEqual(node.get("well/1", timeout=20).status, 200)
+                self.assertLessEqual(node.request("GET", "/stats").json()["connections"]["open"], 64)
+            bystander.close()
 
 
 # What could be understood in two ways: each must end in one answer and a closed connection, or be
