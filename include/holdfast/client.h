@@ -73,6 +73,7 @@ enum holdfast_error {
     HOLDFAST_TOO_STALE,     /* max_stale_ms or min_revision could not be met */
     HOLDFAST_NO_SPACE,      /* the nodes' quota is used up; deletes still work */
     HOLDFAST_SHUTTING_DOWN, /* the last node asked is going down */
+    HOLDFAST_STATE_DIFFERS, /* its data differs from the other members' */
     HOLDFAST_TIMEOUT,       /* no answer before the deadline */
     HOLDFAST_UNREACHABLE,   /* no node accepted a connection */
     /* surprises */
@@ -208,6 +209,8 @@ struct holdfast_status {
     const char *leader_name;
     uint64_t term, commit_index, applied_index, log_first_index, log_last_index;
     uint64_t revision, keys, uptime_ms;
+    const char *digest; /* of all data after the applied entry, 16 hexadecimal digits */
+    const char *alarms; /* names, by commas; "" if all is well */
 };
 
 /* Filled by the library.  Strings are "" when there is nothing to say, never NULL. */

@@ -30,6 +30,7 @@ enum err {
     ERR_TOO_STALE,
     ERR_NO_SPACE,
     ERR_SHUTTING_DOWN,
+    ERR_STATE_DIFFERS,
     ERR_TIMEOUT,
     ERR_INTERNAL,
     /* storage and start-up; these never travel over HTTP */

@@ -27,7 +27,8 @@ enum http_method {
 struct http_config {
     const char *address;          /* host:port; host may be a name, an IPv4 address or [IPv6] */
     size_t headers_max, body_max; /* bytes */
-    uint32_t connections_max;     /* accepting pauses at this number */
+    uint32_t connections_max;     /* at this number the longest still make room, or accepting pauses */
+    size_t held_max;              /* bytes of bodies and unsent answers that are not small, in all */
     uint32_t headers_timeout_ms;  /* from the first byte of a request to the end of its headers */
     uint32_t body_timeout_ms;     /* from there to the end of its body */
     uint32_t idle_timeout_ms;     /* between requests of a connection */
@@ -62,6 +63,8 @@ void http_server_free(struct http_server *server); /* after every request was an
 struct http_stats {
     uint64_t connections_open, connections_total;
     uint64_t connections_refused; /* times that accepting paused: at the cap, or out of descriptors */
+    uint64_t connections_yielded; /* ended to make room for others */
+    uint64_t bytes_held;          /* of held_max */
     uint64_t requests, guard_rejections, timeouts, bytes_in, bytes_out;
 };
 void http_server_stats(const struct http_server *server, struct http_stats *out);
@@ -94,6 +97,12 @@ void http_reply(struct http_request *request, int status, const char *content_ty
 /* The same with a body whose reference is taken, without a copy. */
 void http_reply_blob(struct http_request *request, int status, const char *content_type,
                      const struct http_header *headers, size_t n_headers, struct blob *body);
+
+/* Whether a body of this size may be answered now: within held_max, if need be after connections
+ * that hold much and do not move have ended.  A handler that does not ask is not stopped. */
+bool http_reply_has_room(struct http_request *request, size_t size);
+/* Its connection comes from one of us: the last to make room, and never refused for want of it. */
+void http_request_trust(struct http_request *request);
 
 /* Headers for the guard's own answers, so that they look like the handler's: fills at most `max`
  * places and returns how many; the strings live until the next call.  None by default. */

@@ -16,6 +16,8 @@ enum {
     PAGE_KEYS_MAX = 1000,                     /* keys in one page of a list */
     PAGE_BYTES_MAX = 1024 * 1024,             /* keys and values in one page, but at least one key */
     COMMAND_SIZE_MAX = 2 * 1024 * 1024,       /* one encoded command; a full batch body fits */
+    HTTP_HELD_MAX = 128 * 1024 * 1024,        /* bodies and unsent answers above 16 KiB, in all */
+    PEER_HELD_MAX = 64 * 1024 * 1024,         /* the same on the port for the nodes, from strangers */
     PEER_BODY_MAX = 8 * 1024 * 1024,          /* one exchange between nodes */
     MEMBERS_MAX = 16,                         /* voters and learners */
     VOTERS_MAX = 7,

@@ -138,6 +138,8 @@ struct node_status {
     raft_term term;
     raft_index commit, applied, first, last, durable; /* durable: applied and in the state store */
     uint64_t revision, keys;
+    uint64_t digest; /* of the state after the applied entry */
+    enum state_doubt doubt;
     uint64_t leader_silence_ms; /* since the leader was last heard of; 0 on the leader */
     bool disk_stalled, stopping, no_space;
     bool fetching;              /* a snapshot, and so many of its bytes are here */
@@ -150,7 +152,7 @@ struct node_stats {
     uint64_t elections_started, terms_led, step_downs, leader_changes;
     uint64_t msgs_in[RAFT_MSG_TYPES], msgs_out[RAFT_MSG_TYPES];
     uint64_t proposals, proposal_batches, reads, read_rounds, forwarded_out, forwarded_in;
-    uint64_t applied_entries, flushes;
+    uint64_t applied_entries, flushes, digests_agreed;
     uint64_t compactions; /* writes that dropped entries */
     uint64_t snapshot_copies, snapshots_sent, snapshot_parts_out, snapshot_bytes_out;
     uint64_t snapshots_installed, snapshots_resumed, snapshots_damaged;

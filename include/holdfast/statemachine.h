@@ -14,7 +14,8 @@
 
 struct statemachine;
 
-/* Reads applied index, revision and members from the store.  ERR_CORRUPT, ERR_IO as they come. */
+/* Reads applied index, revision, digest and members from the store; a store that was written before
+ * there were digests is walked.  ERR_CORRUPT, ERR_IO as they come. */
 MUST_CHECK enum err statemachine_new(struct state_store *store /* borrowed */,
                                      struct statemachine **out);
 /* NULL is fine.  A batch that is out is borrowed by the store: it must have come back, or the
@@ -39,6 +40,24 @@ raft_term statemachine_applied_term(const struct statemachine *sm);
 uint64_t statemachine_revision(const struct statemachine *sm); /* 1 when empty */
 uint64_t statemachine_keys(const struct statemachine *sm);
 
+/* The same on every node that has applied as much; see src/statemachine/digest.c. */
+uint64_t statemachine_digest(const struct statemachine *sm);
+/* The same by looking at every item, in memory and in the store: differs if the store has lost or
+ * changed something.  ERR_CORRUPT, ERR_IO. */
+MUST_CHECK enum err statemachine_walk_digest(struct statemachine *sm, uint64_t *out);
+
+/* What the other nodes say of this state.  Kept beside it in the store, and so in its copies. */
+enum state_doubt {
+    DOUBT_NONE,
+    DOUBT_UNDECIDED, /* no majority agrees in any */
+    DOUBT_DIFFERS,   /* a majority agrees in another */
+};
+enum state_doubt statemachine_doubt(const struct statemachine *sm);
+/* The entry at which it arose. */
+raft_index statemachine_doubt_index(const struct statemachine *sm);
+/* Durable with the next batch. */
+void statemachine_set_doubt(struct statemachine *sm, enum state_doubt doubt, raft_index index);
+
 /* ---- the pending table */
 
 /* Bytes in the open table and in the sealed one. */
@@ -46,9 +65,11 @@ size_t statemachine_pending_bytes(const struct statemachine *sm);
 /* The applied index that is durable in the store. */
 raft_index statemachine_durable(const struct statemachine *sm);
 bool statemachine_sealed(const struct statemachine *sm); /* a batch is out */
+/* There is something to seal that is not applied entries: it should not wait. */
+bool statemachine_urgent(const struct statemachine *sm);
 
 /* Seals the open table and returns it as a batch for the state store, or NULL if nothing was
- * applied since the last.  At most one batch is out at a time (ASSERT).  The batch belongs to
+ * applied since the last and nothing is urgent.  At most one batch is out at a time (ASSERT).  The batch belongs to
  * the state machine; *applied is the index it carries. */
 struct state_job *statemachine_seal(struct statemachine *sm, raft_index *applied);
 /* The batch is durable: the sealed table is dropped. */

@@ -75,6 +75,7 @@ struct transport_config {
     unsigned char incarnation[INCARNATION_SIZE];
     uint32_t connect_timeout_ms;  /* of a peer connection */
     uint32_t exchange_timeout_ms; /* whole exchange */
+    uint32_t connections_max;     /* that others may have open to this node; 0: 256 */
     uint32_t park_ms;             /* a request whose answer is not ready is released after this */
 };
 

@@ -159,13 +159,15 @@ enum frame_type {
     FRAME_READ_INDEX_REPLY = 5,
     FRAME_INFO = 6,          /* a follower asks what only the leader knows */
     FRAME_INFO_REPLY = 7,
-    /* 8 is taken by the state's digest */
+    FRAME_DIGEST = 8,        /* the leader asks for the state's digest after an entry, and tells
+                                 what a majority agreed in */
     FRAME_SNAPSHOT_OPEN = 9,        /* a follower asks the leader for a snapshot to fetch */
     FRAME_SNAPSHOT_OPEN_REPLY = 10,
     FRAME_SNAPSHOT_READ = 11,       /* one part of it */
     FRAME_SNAPSHOT_PART = 12,
     FRAME_CHANGE = 13,              /* a change of the members, handed to the leader */
     FRAME_CHANGE_REPLY = 14,
+    FRAME_DIGEST_REPLY = 15,
 };
 
 /* What became of a forwarded request, so that the follower can answer truthfully. */
@@ -266,6 +268,17 @@ struct frame {
             uint64_t file, offset, total;
             struct slice bytes; /* at most SNAPSHOT_PART_MAX; none, and total 0: the file is gone */
         } snapshot_part;
+        struct {
+            raft_term term;          /* in which the asker leads */
+            raft_index index;        /* asked for, not 0 */
+            raft_index agreed_index; /* 0: nothing yet, and `agreed` is 0 */
+            uint64_t agreed;
+            bool undecided;          /* those who answered for `index` disagree without a majority */
+        } digest;
+        struct {
+            bool known; /* false: that entry was applied too long ago, and `digest` is 0 */
+            uint64_t digest;
+        } digest_reply;
     };
 };
 

@@ -30,6 +30,8 @@ static const struct {
     [ERR_TOO_STALE] = { "too_stale", "this node's data is older than asked for", 503, true },
     [ERR_NO_SPACE] = { "no_space", "the storage is full", 503, true },
     [ERR_SHUTTING_DOWN] = { "shutting_down", "this node is stopping", 503, true },
+    [ERR_STATE_DIFFERS] = { "state_differs", "this node's data differs from the other members'", 503,
+                            true },
     [ERR_TIMEOUT] = { "timeout", "the request did not finish in time", 504, true },
     [ERR_INTERNAL] = { "internal", "the node failed to serve the request", 500, false },
     [ERR_NOT_FOUND] = { "not_found", "there is no such record", 500, false },

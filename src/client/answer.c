@@ -97,6 +97,7 @@ static const struct {
     { "too_stale", HOLDFAST_TOO_STALE },
     { "no_space", HOLDFAST_NO_SPACE },
     { "shutting_down", HOLDFAST_SHUTTING_DOWN },
+    { "state_differs", HOLDFAST_STATE_DIFFERS },
     { "timeout", HOLDFAST_TIMEOUT },
 };
 
@@ -262,6 +263,20 @@ static bool fill_batch(struct result *result, const cJSON *json)
 
 /* ---- the node and the cluster */
 
+static const char *read_alarms(struct result *result, const cJSON *json)
+{
+    const cJSON *item;
+    char text[256] = "";
+    size_t used = 0;
+    cJSON_ArrayForEach(item, member(json, "alarms"))
+    {
+        const char *name = cJSON_GetStringValue(item);
+        if (name != NULL && used + strlen(name) + 2 <= sizeof text)
+            used += (size_t)sprintf(text + used, "%s%s", used > 0 ? "," : "", name);
+    }
+    return result_text(result, text);
+}
+
 static bool fill_status(struct result *result, const cJSON *json)
 {
     struct holdfast_status *status = result_alloc(result, 1, sizeof(*status));
@@ -281,6 +296,8 @@ static bool fill_status(struct result *result, const cJSON *json)
     read_number(json, "revision", &status->revision);
     read_number(json, "keys", &status->keys);
     read_number(json, "uptime_ms", &status->uptime_ms);
+    status->digest = read_text(result, json, "digest");
+    status->alarms = read_alarms(result, json);
     result->public.status = status;
     return true;
 }

@@ -148,6 +148,8 @@ const char *holdfast_error_name(enum holdfast_error error)
         return "no_space";
     case HOLDFAST_SHUTTING_DOWN:
         return "shutting_down";
+    case HOLDFAST_STATE_DIFFERS:
+        return "state_differs";
     case HOLDFAST_TIMEOUT:
         return "timeout";
     case HOLDFAST_UNREACHABLE:

@@ -68,8 +68,10 @@ static void add_status(struct census *census, const char *url, const struct hold
                           number(applied, s->applied_index),
                           number(revision, s->revision),
                           number(keys, s->keys),
+                          s->digest,
                           duration(uptime, s->uptime_ms),
-                          s->version };
+                          s->version,
+                          s->alarms[0] != '\0' ? s->alarms : "-" };
     table_add(&census->table, row);
 }
 
@@ -80,7 +82,7 @@ static void ask_node(struct session *session, const struct client_flags *flags, 
     call.node = url;
     struct holdfast_result *result = holdfast_status(session->db, &call);
     if (result->error != HOLDFAST_OK) {
-        static const char *const nothing[] = { "", "", "", "", "", "", "", "", "", "", "" };
+        static const char *const nothing[] = { "", "", "", "", "", "", "", "", "", "", "", "", "" };
         const char *row[sizeof nothing / sizeof nothing[0]];
         memcpy(row, nothing, sizeof row);
         row[1] = strstr(url, "://") + 3;
@@ -103,7 +105,8 @@ int client_status(struct session *session, const struct client_flags *flags, int
 {
     static const char *const heading[] = { "NODE", "ENDPOINT", "STATE",   "LEADER",
                                            "TERM", "COMMIT",   "APPLIED", "REVISION",
-                                           "KEYS", "UP",       "VERSION" };
+                                           "KEYS", "DIGEST",   "UP",      "VERSION",
+                                           "ALARMS" };
     struct census census = { .table.columns = sizeof heading / sizeof heading[0] };
     char urls[HOLDFAST_NODES_MAX][HOLDFAST_URL_MAX];
     struct holdfast_call call = short_call(flags);

@@ -117,6 +117,7 @@ static bool try_address(struct process *process, const char *flag, const char *a
 {
     struct http_config config = {
         .address = address, .headers_max = 1024, .body_max = 1, .connections_max = 1,
+        .held_max = 1,
         .headers_timeout_ms = 1000, .body_timeout_ms = 1000, .idle_timeout_ms = 1000,
         .write_timeout_ms = 1000,
     };
@@ -189,6 +190,25 @@ static int open_stores(struct process *process)
     return open_lmdb(process, &options);
 }
 
+/* Clients may have what the node itself and its peers do not need. */
+static bool share_descriptors(struct process *process)
+{
+    uint64_t limit = descriptors_limit();
+    uint32_t wanted = (uint32_t)process->options.connections_max;
+    struct descriptors *share = &process->descriptors;
+    if (!descriptors_share(limit, process->config.n_members - 1, wanted, share)) {
+        usage_error("this process may have %" PRIu64 " file descriptors, but the node needs %" PRIu64
+                    " and more for more clients: raise the limit, as with ulimit -n 4096",
+                    limit, share->needed);
+        return false;
+    }
+    if (share->clients < wanted)
+        log_warn("fewer client connections than max-connections: the limit on file descriptors is "
+                 "too low", "connections=%u max_connections=%u descriptors=%" PRIu64,
+                 share->clients, wanted, limit);
+    return true;
+}
+
 static bool open_transport(struct process *process)
 {
     const struct identity *identity = &process->config.identity;
@@ -196,6 +216,7 @@ static bool open_transport(struct process *process)
         .cluster = identity->cluster, .self = identity->id,
         .connect_timeout_ms = PEER_CONNECT_TIMEOUT_MS,
         .exchange_timeout_ms = PEER_EXCHANGE_TIMEOUT_MS,
+        .connections_max = process->descriptors.from_peers,
         .park_ms = PEER_PARK_MS,
     };
     memcpy(config.incarnation, identity->incarnation, sizeof config.incarnation);
@@ -262,7 +283,7 @@ static bool open_server(struct process *process)
         .redirect = options->redirect,
         .default_timeout_ms = (uint32_t)options->timeout_ms,
         .max_timeout_ms = (uint32_t)options->timeout_max_ms,
-        .connections_max = (uint32_t)options->connections_max,
+        .connections_max = process->descriptors.clients,
         .now_ms = now_ms,
         .now_us = now_us,
         .network_stats = network_statistics,
@@ -279,6 +300,8 @@ static bool open_server(struct process *process)
 
 static int open_all(struct process *process)
 {
+    if (!share_descriptors(process))
+        return EXIT_STATUS_USAGE;
     if (!loop_init(&process->loop))
         return usage_error("the event loop cannot be made: %s", strerror(errno));
     if (!try_address(process, "--raft-addr", process->options.raft_addr) ||

@@ -2,6 +2,7 @@
 #ifndef HOLDFAST_CMD_SERVER_PROCESS_H
 #define HOLDFAST_CMD_SERVER_PROCESS_H
 
+#include "descriptors.h"
 #include "loop.h"
 #include "options.h"
 
@@ -10,6 +11,7 @@
 struct process {
     struct options options;
     struct node_config config;
+    struct descriptors descriptors;
     struct loop loop;
 
     struct data_directory *directory; /* NULL with --storage=memory */

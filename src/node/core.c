@@ -201,15 +201,18 @@ void core_check_disk(struct node *node, uint64_t now_ms)
     bool stalled = node->n_flights > 0 &&
                    now_ms >= node->flights[node->flight_head].since_ms +
                                  node->config.election_max_ms;
-    if (stalled == node->disk_stalled)
-        return;
-    node->disk_stalled = stalled;
-    if (stalled)
+    if (stalled && !node->disk_stalled)
         log_warn("the disk stalls", "oldest_write_ms=%" PRIu64,
                  now_ms - node->flights[node->flight_head].since_ms);
-    else
+    else if (!stalled && node->disk_stalled)
         log_info("the disk answers again", "");
-    struct raft_event event = { .type = RAFT_DISK, .now = now_ms, .disk.stalled = stalled };
+    node->disk_stalled = stalled;
+    /* Nor must one lead whose state is wrong: to the core that is the same. */
+    bool unfit = stalled || statemachine_doubt(node->sm) == DOUBT_DIFFERS;
+    if (unfit == node->unfit)
+        return;
+    node->unfit = unfit;
+    struct raft_event event = { .type = RAFT_DISK, .now = now_ms, .disk.stalled = unfit };
     enum raft_status status = core_step(node, &event, &(struct source){ 0 });
     ASSERT(status == RAFT_OK);
 }

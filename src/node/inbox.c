@@ -73,6 +73,12 @@ static void on_frame(struct node *node, raft_id from, const struct frame *frame,
     case FRAME_CHANGE:
     case FRAME_CHANGE_REPLY:
         break;
+    case FRAME_DIGEST:
+        digest_on_question(node, from, frame);
+        break;
+    case FRAME_DIGEST_REPLY:
+        digest_on_reply(node, from, frame);
+        break;
     }
 }
 

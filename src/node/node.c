@@ -165,6 +165,7 @@ enum err node_new(const struct node_config *config, const struct node_host *host
         return err;
     }
     set_peers(node);
+    digest_init(node);
     identity_load(node);
     say_hello(node);
     log_info("started", "id=%016" PRIx64 " cluster=%016" PRIx64 " term=%" PRIu64
@@ -349,6 +350,7 @@ void node_run(struct node *node)
     apply_committed(node);
     if (now_ms >= node->sweep_ms)
         sweep(node, now_ms);
+    digest_pump(node, now_ms);
     pump_announce(node, now_ms);
     compact_pump(node);
     install_pump(node);
@@ -382,6 +384,7 @@ uint64_t node_deadline(const struct node *node)
                                node->config.election_max_ms);
     bool lazy = !waits_for_something(node) && node->space_ms > node->sweep_ms;
     due = earlier(due, lazy ? node->space_ms : node->sweep_ms);
+    due = earlier(due, digest_deadline(node));
     if (node->leader != 0)
         due = earlier(due, node->announce_ms);
     if (node->stopping && !node->out_of_time)
@@ -442,7 +445,8 @@ bool node_stopped(const struct node *node)
         return true;
     bool leads = node->role == RAFT_LEADER && !node_single(node);
     return !leads && !waits_for_something(node) &&
-           statemachine_applied(node->sm) == statemachine_durable(node->sm);
+           statemachine_applied(node->sm) == statemachine_durable(node->sm) &&
+           !statemachine_urgent(node->sm);
 }
 
 void node_free(struct node *node)

@@ -3,8 +3,9 @@
  * Who does what:  core.c steps the Raft core and carries out its updates; tail.c keeps the newest
  * entries in memory; outbox.c sends raft messages; inbox.c takes what peers send; writes.c and
  * reads.c own the waiting clients; forward.c asks the leader on a client's behalf; apply.c applies
- * and flushes; compact.c lets the log begin later; snapshot_send.c, snapshot_fetch.c and
- * snapshot_install.c bring the state to who lags far behind; identity.c knows the peers' data directories; status.c tells people. */
+ * and flushes; digest.c compares states; compact.c lets the log begin later; snapshot_send.c,
+ * snapshot_fetch.c and snapshot_install.c bring the state to who lags far behind; identity.c knows
+ * the peers' data directories; status.c tells people. */
 #ifndef NODE_PRIVATE_H
 #define NODE_PRIVATE_H
 
@@ -34,6 +35,9 @@ enum {
     INFO_TIMEOUT_MS = 500,     /* how long the leader is waited for before own knowledge must do */
     IDLE_FLUSH_PART = 10,      /* nothing applied for a tenth of the flush interval: flush what there is */
     FLUSH_BYTES = 16 * 1024 * 1024, /* flush early above so many pending bytes */
+    DIGESTS_NEWEST = 1024,     /* entries for which the state's digest is remembered */
+    DIGESTS_ASKED = 8,         /* and so many for which it was told */
+    DIGEST_REPEAT = 10,        /* election timeouts after which the same question is asked again */
 };
 
 TAILQ_HEAD(op_list, op);
@@ -67,6 +71,9 @@ struct peer {
     uint32_t lives[8], life;    /* the newest lives that it forwarded in, and the place of the last */
     uint32_t last_forward;      /* in that life */
     raft_index cut_short;       /* the last append to it was sent only up to here; 0: whole */
+    enum { DIGEST_NONE, DIGEST_PASSED, DIGEST_KNOWN } digest_answer; /* in this round */
+    uint64_t digest;
+    bool digest_told, digest_logged; /* what this round came to; that it differs */
 };
 
 /* One question to the core (or to the leader) that many reads share. */
@@ -76,6 +83,28 @@ struct read_round {
     raft_id asked; /* the leader that was asked; 0: the own core */
     bool active;
     struct op_list ops;
+};
+
+struct digest_mark {
+    raft_index index; /* 0: none */
+    uint64_t digest;  /* of the state after this entry */
+};
+
+struct digests {
+    struct digest_mark newest[DIGESTS_NEWEST]; /* by index */
+    struct digest_mark asked[DIGESTS_ASKED];
+    uint32_t n_asked;
+    struct digest_mark agreed; /* by a majority of the voters, the last that this node knows of */
+
+    /* the question, as leader or as asked */
+    uint64_t round;            /* its number */
+    raft_term round_term;
+    raft_index index;
+    raft_id wanted_by;         /* who waits until this node has applied it; 0: nobody */
+    uint64_t round_ms, due_ms; /* as leader: begun; next turn */
+    bool decided, undecided;   /* as leader: there is a majority; all differ */
+    bool missed;               /* as leader: somebody could not tell */
+    bool news;                 /* for the next turn: a doubt, or the own answer */
 };
 
 struct node {
@@ -108,6 +137,7 @@ struct node {
     raft_ticket durable_ticket;
     raft_index durable;         /* own log is durable, and as it should be, up to here */
     bool disk_stalled, no_space;
+    bool unfit;                 /* what the core was told: not to lead */
 
     /* raft messages that wait for a ticket */
     struct raft_msg held[HELD_MAX];
@@ -154,6 +184,7 @@ struct node {
     struct compaction compaction;
     struct sender sender;
     struct fetch fetch;
+    struct digests digests;
 
     uint64_t sweep_ms, announce_ms, space_ms;
     uint64_t stop_deadline_ms;
@@ -238,6 +269,7 @@ void writes_expire(struct node *node, uint64_t now_ms);
 void writes_done(struct node *node, struct op *op, enum err err, enum outcome outcome);
 void writes_retry(struct node *node, struct op *op);
 void writes_fail_all(struct node *node);
+void writes_refuse_all(struct node *node, enum err err); /* what was not proposed */
 
 /* ---- forward.c */
 void forward_write(struct node *node, struct op *op);
@@ -263,9 +295,20 @@ void reads_applied(struct node *node); /* the applied index or the revision has 
 void reads_leader_changed(struct node *node);
 void reads_expire(struct node *node, uint64_t now_ms);
 void reads_fail_all(struct node *node);
+void reads_refuse_all(struct node *node, enum err err);
 void reads_peer_lost(struct node *node, raft_id peer);
 void reads_note_leader(struct node *node, raft_index commit);
 uint64_t reads_staleness(struct node *node);
+
+/* ---- digest.c */
+void digest_init(struct node *node);
+void digest_applied(struct node *node); /* one entry */
+void digest_pump(struct node *node, uint64_t now_ms);
+uint64_t digest_deadline(const struct node *node);
+void digest_on_question(struct node *node, raft_id from, const struct frame *frame);
+void digest_on_reply(struct node *node, raft_id from, const struct frame *frame);
+/* The state differs from the others', or may: no client may see it. */
+bool digest_doubted(const struct node *node);
 
 /* ---- apply.c */
 void apply_committed(struct node *node);

@@ -63,6 +63,10 @@ uint64_t reads_staleness(struct node *node)
 
 static void serve(struct node *node, struct op *op)
 {
+    if (digest_doubted(node)) {
+        done(node, op, ERR_STATE_DIFFERS, 0);
+        return;
+    }
     if (op->min_revision > statemachine_revision(node->sm)) {
         TAILQ_INSERT_TAIL(&node->behind, op, link);
         return;
@@ -100,6 +104,8 @@ void reads_submit(struct node *node, struct op *op)
     op->node_state = READ_STATE;
     if (node->stopping)
         done(node, op, ERR_SHUTTING_DOWN, 0);
+    else if (digest_doubted(node))
+        done(node, op, ERR_STATE_DIFFERS, 0);
     else if (node->n_reads > READS_MAX)
         done(node, op, ERR_OVERLOADED, 0);
     else if (op->consistency == CONSISTENCY_STALE)
@@ -115,7 +121,7 @@ void reads_submit_index_only(struct node *node, struct op *op)
 {
     node->n_reads++;
     op->node_state = READ_INDEX_ONLY;
-    if (node->n_reads > READS_MAX || node->stopping)
+    if (node->n_reads > READS_MAX || node->stopping || digest_doubted(node))
         done(node, op, ERR_OVERLOADED, 0);
     else
         gather(node, op);
@@ -313,4 +319,14 @@ void reads_expire(struct node *node, uint64_t now_ms)
 void reads_fail_all(struct node *node)
 {
     reads_expire(node, UINT64_MAX);
+}
+
+/* Those of a round in flight, too; its answer finds none. */
+void reads_refuse_all(struct node *node, enum err err)
+{
+    expire_list(node, &node->reads, UINT64_MAX, err);
+    for (int i = 0; i < READ_ROUNDS_MAX; i++)
+        expire_list(node, &node->rounds[i].ops, UINT64_MAX, err);
+    expire_list(node, &node->applying, UINT64_MAX, err);
+    expire_list(node, &node->behind, UINT64_MAX, err);
 }

@@ -38,6 +38,8 @@ void node_status(const struct node *node, struct node_status *out)
         .durable = statemachine_durable(node->sm),
         .revision = statemachine_revision(node->sm),
         .keys = statemachine_keys(node->sm),
+        .digest = statemachine_digest(node->sm),
+        .doubt = statemachine_doubt(node->sm),
         .disk_stalled = node->disk_stalled,
         .stopping = node->stopping,
         .no_space = node->no_space,

@@ -51,6 +51,8 @@ void writes_submit(struct node *node, struct op *op)
     op->result = NULL;
     if (node->stopping)
         refuse(op, ERR_SHUTTING_DOWN);
+    else if (digest_doubted(node))
+        refuse(op, ERR_STATE_DIFFERS);
     else if (op->command->size > COMMAND_SIZE_MAX)
         refuse(op, ERR_TOO_LARGE);
     else if (node->n_writes >= PROPOSALS_MAX || node->writes_bytes >= PROPOSALS_BYTES_MAX)
@@ -143,6 +145,17 @@ void writes_retry(struct node *node, struct op *op)
         TAILQ_INSERT_TAIL(&node->gathering, op, link);
 }
 
+static void tell_result(struct node *node, struct op *op, const struct command_result *result)
+{
+    if (digest_doubted(node)) { /* what it came to here may not be what it came to elsewhere */
+        writes_done(node, op, ERR_STATE_DIFFERS, OUTCOME_UNKNOWN);
+        return;
+    }
+    op->result = result;
+    writes_done(node, op, result->err,
+                result->err == OK ? OUTCOME_APPLIED : OUTCOME_NOT_APPLIED);
+}
+
 static void orphan_applied(struct node *node, raft_index index, raft_term term,
                            const struct command_result *result)
 {
@@ -155,9 +168,7 @@ static void orphan_applied(struct node *node, raft_index index, raft_term term,
         }
         TAILQ_REMOVE(&node->orphans, op, link);
         if (op->node_a == index && (op->node_b == term || mutant("answers-a-stranger"))) {
-            op->result = result;
-            writes_done(node, op, result->err, result->err == OK ? OUTCOME_APPLIED
-                                                                 : OUTCOME_NOT_APPLIED);
+            tell_result(node, op, result);
         } else {
             writes_retry(node, op);
         }
@@ -175,9 +186,7 @@ void writes_applied(struct node *node, raft_index index, raft_term term,
         return;
     ASSERT(op->node_b == term);
     TAILQ_REMOVE(&node->proposed, op, link);
-    op->result = result;
-    writes_done(node, op, result->err,
-                result->err == OK ? OUTCOME_APPLIED : OUTCOME_NOT_APPLIED);
+    tell_result(node, op, result);
 }
 
 void writes_jumped(struct node *node, raft_index index)
@@ -237,4 +246,13 @@ void writes_expire(struct node *node, uint64_t now_ms)
 void writes_fail_all(struct node *node)
 {
     writes_expire(node, UINT64_MAX);
+}
+
+void writes_refuse_all(struct node *node, enum err err)
+{
+    struct op *op;
+    while ((op = TAILQ_FIRST(&node->gathering)) != NULL) {
+        TAILQ_REMOVE(&node->gathering, op, link);
+        writes_done(node, op, err, OUTCOME_NOT_APPLIED);
+    }
 }

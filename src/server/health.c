@@ -12,9 +12,19 @@ static const char *own_trouble(const struct node_status *status)
         return "this node is stopping";
     if (status->disk_stalled)
         return "the disk of this node has stalled";
+    if (status->doubt != DOUBT_NONE)
+        return "the data of this node differs from the other members'";
     if (status->no_space)
         return "the storage of this node is full";
     return NULL;
+}
+
+static const char *own_code(const struct node_status *status)
+{
+    return status->stopping              ? "shutting_down"
+           : status->disk_stalled        ? "disk_stalled"
+           : status->doubt != DOUBT_NONE ? "state_differs"
+                                         : "no_space";
 }
 
 static void health_done(struct call *call)
@@ -37,9 +47,7 @@ static void health_done(struct call *call)
     if (why != NULL) {
         json_member_text(&out, "code",
                          call->op.err != OK ? err_name(call->op.err)
-                         : status.stopping  ? "shutting_down"
-                         : status.no_space  ? "no_space"
-                                            : "disk_stalled");
+                                            : own_code(&status));
         json_member_text(&out, "why", why);
     }
     json_close(&out, '}');
@@ -88,7 +96,9 @@ void health_readyz(struct call *call)
     add_line(lines, sizeof lines, !status.disk_stalled,
              status.disk_stalled ? "disk stalled" : "disk ok");
     add_line(lines, sizeof lines, !status.stopping, status.stopping ? "node stopping" : "node ok");
-    reply_lines(call, leader && !status.disk_stalled && !status.stopping, lines);
+    bool agreed = status.doubt == DOUBT_NONE;
+    add_line(lines, sizeof lines, agreed, agreed ? "state ok" : "state differs");
+    reply_lines(call, leader && !status.disk_stalled && !status.stopping && agreed, lines);
 }
 
 /* ---- /leader: for load balancers, which look at the status alone */

@@ -63,6 +63,10 @@ static void write_alarms(struct json_out *out, const struct node_status *status)
         json_text(out, "disk_stalled");
     if (status->no_space)
         json_text(out, "no_space");
+    if (status->doubt == DOUBT_DIFFERS)
+        json_text(out, "state_differs");
+    if (status->doubt == DOUBT_UNDECIDED)
+        json_text(out, "state_undecided");
     json_close(out, ']');
 }
 
@@ -91,6 +95,7 @@ void info_status(struct call *call)
     json_member_u64(&out, "log_last_index", status.last);
     json_member_u64(&out, "revision", status.revision);
     json_member_u64(&out, "keys", status.keys);
+    json_member_id(&out, "digest", status.digest);
     if (status.leader == 0 || status.leader_silence_ms == UINT64_MAX)
         json_member_null(&out, "leader_silence_ms");
     else

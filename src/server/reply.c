@@ -95,6 +95,24 @@ static void add_own(const struct call *call, int status, struct reply_headers *h
         add(h, "Retry-After", "1");
 }
 
+/* Says so instead of the answer. */
+static void fail_for_room(struct call *call)
+{
+    struct problem problem;
+    struct failure failure = { .problem = &problem, .outcome = OUTCOME_NOT_APPLIED };
+    bool applied = call->command != NULL;
+
+    if (applied)
+        failure.outcome = OUTCOME_APPLIED;
+    problem_set(&problem, ERR_OVERLOADED, "",
+                "%slarge bodies and answers under way take all of their %d bytes",
+                applied ? "the operations were applied, but their results cannot be sent: " : "",
+                HTTP_HELD_MAX);
+    call->etag = 0;
+    call->nosniff = false;
+    call_fail_with(call, &failure);
+}
+
 void call_reply(struct call *call, int status, const char *content_type, struct slice body)
 {
     struct server *server = call->server;
@@ -102,6 +120,10 @@ void call_reply(struct call *call, int status, const char *content_type, struct 
     struct reply_headers headers;
 
     ASSERT(request != NULL);
+    if (!http_reply_has_room(request, body.size)) {
+        fail_for_room(call);
+        return;
+    }
     headers.n = 0;
     reply_common_headers(server, &headers);
     add_own(call, status, &headers);
@@ -147,6 +169,8 @@ static const char *default_hint(enum err err, enum outcome outcome)
         return "make room on the disk, or let the storage grow; reads go on";
     case ERR_SHUTTING_DOWN:
         return "ask another node";
+    case ERR_STATE_DIFFERS:
+        return "ask another node; this one has to be replaced: its log and /status say more";
     case ERR_TIMEOUT:
         return "try again, or allow more time with ?timeout=";
     case ERR_INTERNAL:

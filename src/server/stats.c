@@ -139,7 +139,10 @@ static void write_connections(struct json_out *out, const struct server *server)
     json_member_u64(out, "open", http.connections_open);
     json_member_u64(out, "total", http.connections_total);
     json_member_u64(out, "refused", http.connections_refused);
+    json_member_u64(out, "yielded", http.connections_yielded);
     json_member_u64(out, "limit", server->config.connections_max);
+    json_member_u64(out, "bytes_held", http.bytes_held);
+    json_member_u64(out, "bytes_held_limit", HTTP_HELD_MAX);
     json_member_u64(out, "requests", http.requests);
     json_member_u64(out, "guard_rejections", http.guard_rejections);
     json_member_u64(out, "timeouts", http.timeouts);

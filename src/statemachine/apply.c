@@ -14,6 +14,7 @@ struct batch {
     uint64_t revision;      /* of what this batch changes */
     bool changed;
     uint64_t keys_created, keys_deleted;
+    uint64_t sum; /* what is added to the state's, modulo 2^64 */
     uint64_t prefixes, prefix_keys; /* deletes by prefix, and keys that they deleted */
     size_t value_bytes;             /* returned by gets */
     uint64_t failed_revision;
@@ -40,9 +41,12 @@ static void apply_set(struct batch *batch, const struct kv_op *op, bool exists,
     if (exists) {
         row.create_revision = before->create_revision;
         row.version = before->version + 1;
+        batch->sum -= digest_item(TABLE_KV, op->key, row_bytes(before)); /* while it is there */
     }
-    row_encode(&row, pending_put(batch->target, TABLE_KV, op->key,
-                                 ROW_HEADER_SIZE + op->value.size));
+    size_t size = ROW_HEADER_SIZE + op->value.size;
+    unsigned char *place = pending_put(batch->target, TABLE_KV, op->key, size);
+    row_encode(&row, place);
+    batch->sum += digest_item(TABLE_KV, op->key, slice_of(place, size));
     batch->changed = true;
     batch->keys_created += !exists;
     result->created = !exists;
@@ -51,8 +55,11 @@ static void apply_set(struct batch *batch, const struct kv_op *op, bool exists,
     result->version = row.version;
 }
 
-static void delete_key(struct batch *batch, struct slice key, struct kv_result *result)
+/* `item` is the digest of what is deleted. */
+static void delete_key(struct batch *batch, struct slice key, uint64_t item,
+                       struct kv_result *result)
 {
+    batch->sum -= item;
     pending_delete(batch->target, TABLE_KV, key);
     batch->changed = true;
     batch->keys_deleted++;
@@ -84,10 +91,11 @@ static enum err delete_walked(struct batch *batch, struct walk *walk, struct kv_
         /* Step on first, by a copy of the key: deleting may free the node that holds it. */
         size_t size = walk->key.size;
         memcpy(key, walk->key.data, size);
+        uint64_t item = digest_item(TABLE_KV, walk->key, row_bytes(&walk->row));
         enum err err = walk_next(walk);
         if (err != OK)
             return err;
-        delete_key(batch, slice_of(key, size), result);
+        delete_key(batch, slice_of(key, size), item, result);
     }
     return OK;
 }
@@ -129,7 +137,7 @@ static enum err apply_op(struct batch *batch, const struct kv_op *op, struct kv_
         err = apply_get(batch, &row, result);
     } else if (exists) {
         result->found = true;
-        delete_key(batch, op->key, result);
+        delete_key(batch, op->key, digest_item(TABLE_KV, op->key, row_bytes(&row)), result);
     }
     return err;
 }
@@ -148,6 +156,7 @@ static void commit_batch(struct batch *batch)
         pending_merge(&sm->open, &sm->stage);
     sm->keys += batch->keys_created;
     sm->keys -= batch->keys_deleted;
+    sm->sum += batch->sum;
     if (batch->changed)
         sm->revision = batch->revision;
 }

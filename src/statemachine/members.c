@@ -44,6 +44,25 @@ static bool remember(struct statemachine *sm, raft_id id, struct slice command)
     return true;
 }
 
+/* The digest of the member's row; 0 if the one at this place is another. */
+static uint64_t item_at(const struct statemachine *sm, uint32_t i, raft_id id)
+{
+    unsigned char key[MEMBER_KEY_SIZE];
+    if (i == sm->n_members || sm->members[i].id != id)
+        return 0;
+    member_key(id, key);
+    return digest_item(TABLE_MEMBERS, slice_of(key, sizeof key),
+                       blob_slice(sm->members[i].announcement));
+}
+
+uint64_t members_sum(const struct statemachine *sm)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < sm->n_members; i++)
+        sum += item_at(sm, i, sm->members[i].id);
+    return sum;
+}
+
 enum err members_announce(struct statemachine *sm, const struct member_info *member,
                           struct slice command)
 {
@@ -54,11 +73,13 @@ enum err members_announce(struct statemachine *sm, const struct member_info *mem
     if (i < sm->n_members && sm->members[i].id == member->id &&
         slice_equal(blob_slice(sm->members[i].announcement), command))
         return OK;
+    uint64_t before = item_at(sm, i, member->id);
     if (!remember(sm, member->id, command))
         return ERR_TOO_LARGE;
 
     unsigned char key[MEMBER_KEY_SIZE];
     member_key(member->id, key);
+    sm->sum += item_at(sm, i, member->id) - before;
     memcpy(pending_put(&sm->open, TABLE_MEMBERS, slice_of(key, sizeof key), command.size),
            command.data, command.size);
     return OK;

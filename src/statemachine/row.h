@@ -17,6 +17,13 @@ struct row {
 /* Writes ROW_HEADER_SIZE + row->value.size bytes. */
 void row_encode(const struct row *row, unsigned char *out);
 
+/* What a decoded row was decoded from. */
+static inline struct slice row_bytes(const struct row *row)
+{
+    return slice_of((const unsigned char *)row->value.data - ROW_HEADER_SIZE,
+                    ROW_HEADER_SIZE + row->value.size);
+}
+
 /* ERR_CORRUPT if the bytes are no row. */
 MUST_CHECK enum err row_decode(struct slice bytes, struct row *out);
 

@@ -4,18 +4,22 @@
  * to the applied index that they tell: never one without the other. */
 #include "statemachine_private.h"
 
+#include <holdfast/log.h>
 #include <holdfast/mutant.h>
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-/* ---- meta: decimal text, for people to read too */
+/* ---- meta: text, for people to read too; numbers are decimal, the digest is hexadecimal */
 
-enum { NUMBER_TEXT_MAX = 24, META_ROWS = 4 };
+enum { META_TEXT_SIZE = 48, DIGEST_TEXT_SIZE = 16, META_ROWS = 4 };
 
 static const char *const meta_names[META_ROWS] = { "applied_index", "applied_term", "revision",
                                                    "keys" };
+static const char *const doubt_names[] = { [DOUBT_UNDECIDED] = "undecided ",
+                                           [DOUBT_DIFFERS] = "differs " };
+static const char DIGITS[] = "0123456789abcdef";
 
 static bool parse_number(struct slice text, uint64_t *out)
 {
@@ -33,6 +37,73 @@ static bool parse_number(struct slice text, uint64_t *out)
     return true;
 }
 
+static enum err get_text(struct statemachine *sm, const char *name, struct slice *text)
+{
+    return sm->store->ops->get(sm->store, TABLE_META, slice_text(name), text);
+}
+
+static bool parse_digest(struct slice text, uint64_t *out)
+{
+    const char *at = text.data;
+    uint64_t number = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        const char *digit = memchr(DIGITS, at[i], 16);
+        if (digit == NULL)
+            return false;
+        number = number << 4 | (uint64_t)(digit - DIGITS);
+    }
+    *out = number;
+    return text.size == DIGEST_TEXT_SIZE;
+}
+
+/* Behind the numbers. */
+static enum err load_digest(struct statemachine *sm, bool *walk)
+{
+    struct slice text;
+    uint64_t digest;
+    enum err err = get_text(sm, "digest", &text);
+    *walk = err == ERR_NOT_FOUND && sm->applied > 0;
+    if (err == ERR_NOT_FOUND)
+        return OK;
+    if (err == OK && !parse_digest(text, &digest))
+        err = ERR_CORRUPT;
+    if (err == OK)
+        sm->sum = digest - digest_counts(sm->revision, sm->keys);
+    return err;
+}
+
+/* Behind the members. */
+static enum err make_digest(struct statemachine *sm)
+{
+    uint64_t keys;
+    enum err err = digest_walk(sm, &sm->sum, &keys);
+    if (err == OK && keys != sm->keys)
+        err = ERR_CORRUPT;
+    if (err == OK)
+        log_info("the state had no digest, it was walked",
+                 "applied=%" PRIu64 " keys=%" PRIu64 " digest=%016" PRIx64, sm->applied, keys,
+                 statemachine_digest(sm));
+    return err;
+}
+
+static enum err load_doubt(struct statemachine *sm)
+{
+    struct slice text;
+    enum err err = get_text(sm, "doubt", &text);
+    if (err != OK)
+        return err == ERR_NOT_FOUND ? OK : err;
+    for (int doubt = DOUBT_UNDECIDED; doubt <= DOUBT_DIFFERS; doubt++) {
+        size_t size = strlen(doubt_names[doubt]);
+        struct slice name = slice_of(doubt_names[doubt], size);
+        if (!slice_has_prefix(text, name))
+            continue;
+        text = slice_of((const char *)text.data + size, text.size - size);
+        sm->doubt = (enum state_doubt)doubt;
+        return parse_number(text, &sm->doubt_index) ? OK : ERR_CORRUPT;
+    }
+    return ERR_CORRUPT;
+}
+
 /* All rows are there, or none in a store that has never seen a batch. */
 static enum err load_meta(struct statemachine *sm)
 {
@@ -40,7 +111,7 @@ static enum err load_meta(struct statemachine *sm)
     unsigned found = 0;
     for (unsigned i = 0; i < META_ROWS; i++) {
         struct slice text;
-        enum err err = sm->store->ops->get(sm->store, TABLE_META, slice_text(meta_names[i]), &text);
+        enum err err = get_text(sm, meta_names[i], &text);
         if (err == ERR_NOT_FOUND)
             continue;
         if (err != OK)
@@ -58,16 +129,37 @@ static enum err load_meta(struct statemachine *sm)
     return OK;
 }
 
+static void put_text(struct statemachine *sm, const char *name, const char *text)
+{
+    size_t size = strlen(text);
+    memcpy(pending_put(&sm->open, TABLE_META, slice_text(name), size), text, size);
+}
+
+static void put_doubt(struct statemachine *sm)
+{
+    char text[META_TEXT_SIZE];
+    sm->doubt_unsaved = false;
+    if (sm->doubt == DOUBT_NONE) {
+        pending_delete(&sm->open, TABLE_META, slice_text("doubt"));
+        return;
+    }
+    snprintf(text, sizeof text, "%s%" PRIu64, doubt_names[sm->doubt], sm->doubt_index);
+    put_text(sm, "doubt", text);
+}
+
 static void put_meta(struct statemachine *sm)
 {
+    char text[META_TEXT_SIZE];
     uint64_t applied = mutant("applied-without-effects") ? sm->durable : sm->applied;
     const uint64_t numbers[META_ROWS] = { applied, sm->applied_term, sm->revision, sm->keys };
     for (unsigned i = 0; i < META_ROWS; i++) {
-        char text[NUMBER_TEXT_MAX];
-        int size = snprintf(text, sizeof text, "%" PRIu64, numbers[i]);
-        memcpy(pending_put(&sm->open, TABLE_META, slice_text(meta_names[i]), (size_t)size), text,
-               (size_t)size);
+        snprintf(text, sizeof text, "%" PRIu64, numbers[i]);
+        put_text(sm, meta_names[i], text);
     }
+    snprintf(text, sizeof text, "%016" PRIx64, statemachine_digest(sm));
+    put_text(sm, "digest", text);
+    if (sm->doubt_unsaved)
+        put_doubt(sm);
 }
 
 /* ---- life */
@@ -81,13 +173,20 @@ enum err statemachine_new(struct state_store *store, struct statemachine **out)
     pending_init(&sm->open);
     pending_init(&sm->sealed);
 
+    bool walk = false;
     enum err err = view_open_store(sm);
     if (err == OK)
         err = load_meta(sm);
     if (err == OK)
+        err = load_digest(sm, &walk);
+    if (err == OK)
+        err = load_doubt(sm);
+    if (err == OK)
         err = members_load(sm);
     if (err == OK)
         err = configuration_load(sm);
+    if (err == OK && walk)
+        err = make_digest(sm);
     view_close_store(sm);
     if (err != OK) {
         statemachine_free(sm);
@@ -145,7 +244,29 @@ raft_index statemachine_durable(const struct statemachine *sm)
 
 bool statemachine_unsaved(const struct statemachine *sm)
 {
-    return sm->applied != sm->durable || sm->bootstrapped;
+    return sm->applied != sm->durable || sm->bootstrapped || sm->doubt_unsaved;
+}
+
+bool statemachine_urgent(const struct statemachine *sm)
+{
+    return sm->doubt_unsaved;
+}
+
+enum state_doubt statemachine_doubt(const struct statemachine *sm)
+{
+    return sm->doubt;
+}
+
+raft_index statemachine_doubt_index(const struct statemachine *sm)
+{
+    return sm->doubt_index;
+}
+
+void statemachine_set_doubt(struct statemachine *sm, enum state_doubt doubt, raft_index index)
+{
+    sm->doubt = doubt;
+    sm->doubt_index = index;
+    sm->doubt_unsaved = true;
 }
 
 bool statemachine_sealed(const struct statemachine *sm)

@@ -26,6 +26,7 @@ struct statemachine {
     raft_term applied_term;
     uint64_t revision; /* >= 1 */
     uint64_t keys;
+    uint64_t sum; /* of digest_item over all items */
     uint32_t n_members;
     struct member members[MEMBERS_MAX]; /* by id */
     bool configured;
@@ -41,6 +42,9 @@ struct statemachine {
     raft_index durable;
     bool bootstrapped; /* there is a configuration that no entry brought, and no batch holds it */
     struct state_job job;
+    enum state_doubt doubt;
+    raft_index doubt_index; /* at which it arose */
+    bool doubt_unsaved;
     bool reading;       /* between read_begin and read_end */
     bool store_reading; /* the store's read is open: for a reader, or within apply */
 
@@ -106,6 +110,8 @@ void members_fini(struct statemachine *sm);
 /* ERR_TOO_LARGE: MEMBERS_MAX others are known already.  ERR_BAD_REQUEST: it is no member. */
 enum err members_announce(struct statemachine *sm, const struct member_info *member,
                           struct slice command);
+uint64_t members_sum(const struct statemachine *sm); /* of digest_item over their rows */
+
 void members_forget(struct statemachine *sm, raft_id id);
 
 /* ---- configuration.c */
@@ -115,5 +121,13 @@ MUST_CHECK enum err configuration_load(struct statemachine *sm);
 enum err configuration_apply(struct statemachine *sm, raft_index index, struct slice payload);
 /* Its address has become another. */
 void configuration_move(struct statemachine *sm, raft_id id, struct slice raft_addr);
+
+/* ---- digest.c */
+
+uint64_t digest_item(enum state_table table, struct slice key, struct slice value);
+/* What revision and number of keys add to what is told. */
+uint64_t digest_counts(uint64_t revision, uint64_t keys);
+/* By looking at every item; counts the keys. */
+MUST_CHECK enum err digest_walk(struct statemachine *sm, uint64_t *sum, uint64_t *keys);
 
 #endif

@@ -101,6 +101,7 @@ void connection_gone(struct evhttp_connection *evcon, void *arg)
     struct http_server *server = connection->server;
     (void)evcon;
     evbuffer_remove_cb_entry(bufferevent_get_input(connection->bev), connection->input_watch);
+    room_release(connection);
     if (connection->request != NULL)
         connection->request->connection = NULL;
     if (connection->fd >= 0)
@@ -121,6 +122,7 @@ void connection_answered(struct evhttp_request *ev, void *arg)
 {
     struct connection *connection = arg;
     (void)ev;
+    room_release(connection);
     if (connection->wide)
         connection_watch_size(connection, 0);
     if (connection->head.close || connection->server->stopping) {
@@ -180,11 +182,32 @@ static void hide_input(struct connection *connection)
     connection->partial_size += size;
 }
 
+/* Counts what has come of a body, once it is no longer small. */
+static bool count_body(struct connection *connection, size_t added)
+{
+    struct refusal refusal;
+    connection->body_size += added;
+    if (connection->body_size <= HELD_SMALL)
+        return true;
+    size_t more = (size_t)connection->body_size - connection->held;
+    if (room_for_bytes(connection, more)) {
+        room_hold(connection, more);
+        return true;
+    }
+    refusal_set(&refusal, 429, "overloaded",
+                "large bodies and answers under way take all of their %zu bytes",
+                connection->server->config.held_max);
+    connection_refuse(connection, &refusal);
+    return false;
+}
+
 /* The last `added` bytes of the input belong to a body. */
 static void gate_body(struct connection *connection, size_t added)
 {
     struct evbuffer *input = bufferevent_get_input(connection->bev);
     struct refusal refusal;
+    if (!count_body(connection, added))
+        return;
     if (!connection->head.chunked) {
         connection->body_left -= added < connection->body_left ? added : connection->body_left;
         if (connection->body_left == 0)
@@ -244,6 +267,7 @@ static void head_passed(struct connection *connection, size_t size)
     }
     connection->chunks = (struct chunk_scanner){ 0 };
     connection->body_left = head->content_length;
+    connection->body_size = 0;
     connection_watch_size(connection, head->chunked
                                           ? connection->server->config.body_max + CHUNK_SLACK
                                           : head->content_length);
@@ -335,6 +359,10 @@ static void on_leaving_written(struct bufferevent *bev, void *arg)
 {
     struct connection *connection = arg;
     (void)bev;
+    if (connection->deaf) {
+        connection_cut(connection);
+        return;
+    }
     /* Closing now could reset the connection under the answer, if the client still sends. */
     if (!connection->shut)
         (void)shutdown(connection->fd, SHUT_WR);
@@ -343,9 +371,15 @@ static void on_leaving_written(struct bufferevent *bev, void *arg)
 
 static void on_leaving_event(struct bufferevent *bev, short what, void *arg)
 {
-    (void)bev;
-    (void)what;
-    connection_cut(arg);
+    struct connection *connection = arg;
+    bool last_words = evbuffer_get_length(bufferevent_get_output(bev)) > 0;
+    if ((what & BEV_EVENT_EOF) != 0 && last_words) {
+        /* It says no more, but may still listen. */
+        connection->deaf = true;
+        bufferevent_disable(bev, EV_READ);
+        return;
+    }
+    connection_cut(connection);
 }
 
 void connection_take_over(struct connection *connection)

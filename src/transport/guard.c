@@ -9,7 +9,10 @@
 #include <stdio.h>
 #include <strings.h>
 
-enum { CONTENT_LENGTH_DIGITS_MAX = 15 };
+enum {
+    CONTENT_LENGTH_DIGITS_MAX = 15,
+    METHOD_SIZE_MIN = 3, /* evhttp refuses a line shorter than "GET / HTTP/1.1" by its own means */
+};
 
 void refusal_set(struct refusal *refusal, int status, const char *code, const char *format, ...)
 {
@@ -157,8 +160,8 @@ static bool judge_request_line(struct slice line, struct head *head, struct refu
     struct slice method = slice_of(begin, (size_t)(first - begin));
     struct slice version = slice_of(second + 1, (size_t)(stop - second - 1));
     head->target = slice_of(first + 1, (size_t)(second - first - 1));
-    if (!is_token(method))
-        return bad(refusal, "the method is not a word");
+    if (!is_token(method) || method.size < METHOD_SIZE_MIN)
+        return bad(refusal, "the method is not a word of three letters or more");
     judge_method(method, head);
     head->http10 = is_text(version, "HTTP/1.0");
     if (!head->http10 && !is_text(version, "HTTP/1.1")) {

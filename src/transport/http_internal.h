@@ -17,6 +17,8 @@
 #include <event2/listener.h>
 #include <sys/queue.h>
 
+enum { HELD_SMALL = 16 * 1024 }; /* what is not larger is not counted */
+
 enum phase {
     PHASE_IDLE,     /* nothing of a request has come */
     PHASE_HEAD,     /* a part of a head has */
@@ -42,6 +44,7 @@ struct connection {
     struct http_request *request;    /* HANDLING: the one that the handler has */
     bool editing;                    /* we change the input ourselves */
     bool shut;                       /* LEAVING: the last words are out */
+    bool deaf;                       /* LEAVING: the client has said all; they are not out yet */
     bool wide;                       /* the read watermark is raised for a body */
     size_t unwritten;                /* WRITING: output left at the last sweep */
 
@@ -50,6 +53,9 @@ struct connection {
     struct head head;                /* of the current request; head.target is not valid */
     uint64_t body_left;              /* BODY, with a length */
     struct chunk_scanner chunks;     /* BODY, chunked */
+    uint64_t body_size;              /* of it so much has come */
+    size_t held;                     /* bytes of it that count in server->held */
+    bool trusted;                    /* the handler knows who it is */
 };
 
 TAILQ_HEAD(connection_list, connection);
@@ -69,8 +75,9 @@ struct http_server {
     unsigned n_sockets;
     uint16_t port;
     bool stopping;
-    bool held;                       /* not to accept yet */
+    bool held_off;                   /* not to accept yet */
     bool paused;                     /* accepting is, at the cap or for want of descriptors */
+    bool starved;                    /* for want of descriptors */
 
     struct connection_list connections, fresh, leaving;
     struct connection **by_fd;
@@ -80,6 +87,8 @@ struct http_server {
     uint64_t now_ms;                 /* of the last sweep: deadlines need no more */
     char date[40];                   /* the Date header's value, of the last sweep */
     uint32_t pending;
+    size_t held;                     /* by connections: large bodies and unsent answers */
+    size_t held_most;                /* since memory was last given back */
     struct http_stats stats;
 };
 
@@ -122,6 +131,16 @@ void server_resume(struct http_server *server); /* if there is room again */
 /* Who connects waits in the kernel's queue until it is let go. */
 void server_hold(struct http_server *server);
 void server_unhold(struct http_server *server);
+
+/* ---- room.c */
+
+/* Connections that are of least use end, if there are such; from the event loop only. */
+void room_for_connections(struct http_server *server);
+/* False: no, and those that hold the bytes are all at work.  Others may end, never this one. */
+bool room_for_bytes(struct connection *connection, size_t bytes);
+void room_hold(struct connection *connection, size_t bytes);
+void room_release(struct connection *connection);
+void room_sweep(struct http_server *server);
 
 /* ---- sweep.c */
 

@@ -118,6 +118,7 @@ static void accept_body(struct transport *transport, struct http_request *reques
     }
     for (int i = 0; i < LANES; i++)
         link_rested(&peer->links[i]);
+    http_request_trust(request);
     park(peer, lane, request, http_request_query(request, "answers", &flag));
 }
 

@@ -210,6 +210,8 @@ static void answer(struct http_request *request, struct reply *reply, struct sli
     write_at_once(connection, out);
     if (evbuffer_get_length(out) > 0)
         bufferevent_enable(connection->bev, EV_WRITE);
+    if (evbuffer_get_length(out) > HELD_SMALL)
+        room_hold(connection, evbuffer_get_length(out));
     evhttp_send_reply_end(ev);
 }
 
@@ -255,6 +257,12 @@ void reply_buffer(struct http_request *request, int status, const char *content_
     reply_moved(request, &reply, body);
 }
 
+bool http_reply_has_room(struct http_request *request, size_t size)
+{
+    return size <= HELD_SMALL || request->server == NULL || request->connection == NULL ||
+           room_for_bytes(request->connection, size);
+}
+
 static size_t error_body(const struct http_server *server, const struct refusal *refusal,
                          char body[ERROR_BODY_MAX])
 {
@@ -283,6 +291,8 @@ void reply_refusal(struct connection *connection, const struct refusal *refusal)
                            .n_headers = error_headers(server, headers),
                            .body_size = size,
                            .close = true };
+    if (refusal->status == 429 && reply.n_headers < ERROR_HEADERS_MAX)
+        headers[reply.n_headers++] = (struct http_header){ "Retry-After", "1" };
     reply_write(out, server->date, &reply, slice_of(body, size));
     server->stats.bytes_out += evbuffer_get_length(out) - before;
 }

@@ -120,6 +120,12 @@ const char *http_request_unknown_query(const struct http_request *request, const
     return NULL;
 }
 
+void http_request_trust(struct http_request *request)
+{
+    if (request->connection != NULL)
+        request->connection->trusted = true;
+}
+
 void http_request_set_user(struct http_request *request, void *user)
 {
     request->user = user;

@@ -41,19 +41,19 @@ void server_pause(struct http_server *server)
 
 void server_hold(struct http_server *server)
 {
-    server->held = true;
+    server->held_off = true;
     disable(server);
 }
 
 void server_unhold(struct http_server *server)
 {
-    server->held = false;
+    server->held_off = false;
     server_resume(server);
 }
 
 void server_resume(struct http_server *server)
 {
-    if (!server->paused || server->stopping || server->held ||
+    if (!server->paused || server->stopping || server->held_off ||
         server->stats.connections_open >= server->config.connections_max)
         return;
     server->paused = false;
@@ -74,6 +74,8 @@ static void on_accept_error(struct evconnlistener *listener, void *evhttp)
     log_warn("accepting paused", "error=\"%s\" open=%llu", strerror(error),
              (unsigned long long)server->stats.connections_open);
     server_pause(server);
+    server->starved = true;
+    event_active(server->adopt, EV_TIMEOUT, 0);
 }
 
 static void on_adopt(evutil_socket_t fd, short what, void *arg)
@@ -83,6 +85,9 @@ static void on_adopt(evutil_socket_t fd, short what, void *arg)
     (void)what;
     while (!TAILQ_EMPTY(&server->fresh))
         connection_adopt(TAILQ_FIRST(&server->fresh));
+    if (server->starved || server->stats.connections_open >= server->config.connections_max)
+        room_for_connections(server);
+    server->starved = false;
 }
 
 static void on_leave(evutil_socket_t fd, short what, void *arg)

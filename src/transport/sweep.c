@@ -100,5 +100,8 @@ void sweep(evutil_socket_t fd, short what, void *arg)
         if (!c->on_fresh && !c->on_leaving)
             look_at(c);
     }
+    room_sweep(server);
+    if (server->paused && !server->held_off)
+        room_for_connections(server);
     server_resume(server);
 }

@@ -174,7 +174,9 @@ enum err transport_new(struct event_base *base, const struct transport_config *c
         .address = raft_addr,
         .headers_max = SERVER_HEADERS_MAX,
         .body_max = PEER_BODY_MAX,
-        .connections_max = SERVER_CONNECTIONS_MAX,
+        .connections_max =
+            config->connections_max > 0 ? config->connections_max : SERVER_CONNECTIONS_MAX,
+        .held_max = PEER_HELD_MAX,
         .headers_timeout_ms = SERVER_HEADERS_TIMEOUT_MS,
         .body_timeout_ms = config->exchange_timeout_ms,
         .idle_timeout_ms = SERVER_IDLE_TIMEOUT_MS,

@@ -24,10 +24,11 @@ static const struct {
     { ERR_SHUTTING_DOWN, 14 },
     { ERR_TIMEOUT, 15 },
     { ERR_INTERNAL, 16 },
-    { ERR_NO_MEMBER, 17 },
-    { ERR_MEMBER_EXISTS, 18 },
-    { ERR_QUORUM_AT_RISK, 19 },
-    { ERR_CHANGE_UNDER_WAY, 20 },
+    { ERR_STATE_DIFFERS, 17 },
+    { ERR_NO_MEMBER, 18 },
+    { ERR_MEMBER_EXISTS, 19 },
+    { ERR_QUORUM_AT_RISK, 20 },
+    { ERR_CHANGE_UNDER_WAY, 21 },
 };
 
 enum { CODES = sizeof codes / sizeof codes[0], CODE_INTERNAL = 16 };

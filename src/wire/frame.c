@@ -36,6 +36,10 @@ static size_t checked_body_size(const struct frame *frame)
         return frame_change_size(frame);
     case FRAME_CHANGE_REPLY:
         return frame_change_reply_size(frame);
+    case FRAME_DIGEST:
+        return 40;
+    case FRAME_DIGEST_REPLY:
+        return 16;
     }
     ASSERT(frame->type == FRAME_RAFT); /* it is none of the types there are */
     return 0;
@@ -68,6 +72,17 @@ static void write_info_reply(struct writer *writer, const struct frame *frame)
         write_u8(writer, member->voter);
         write_zeros(writer, 7);
     }
+}
+
+static void write_digest(struct writer *writer, const struct frame *frame)
+{
+    ASSERT(frame->digest.index > 0);
+    write_u64(writer, frame->digest.term);
+    write_u64(writer, frame->digest.index);
+    write_u64(writer, frame->digest.agreed_index);
+    write_u64(writer, frame->digest.agreed_index > 0 ? frame->digest.agreed : 0);
+    write_u8(writer, frame->digest.undecided);
+    write_zeros(writer, 7);
 }
 
 static void write_body(struct writer *writer, const struct frame *frame)
@@ -111,6 +126,14 @@ static void write_body(struct writer *writer, const struct frame *frame)
         return;
     case FRAME_CHANGE_REPLY:
         frame_change_reply_write(writer, frame);
+        return;
+    case FRAME_DIGEST:
+        write_digest(writer, frame);
+        return;
+    case FRAME_DIGEST_REPLY:
+        write_u8(writer, frame->digest_reply.known);
+        write_zeros(writer, 7);
+        write_u64(writer, frame->digest_reply.known ? frame->digest_reply.digest : 0);
         return;
     }
 }
@@ -202,6 +225,25 @@ static bool read_info_reply(struct reader *reader, struct frame *out)
     return true;
 }
 
+static bool read_digest(struct reader *reader, struct frame *out)
+{
+    out->digest.term = read_u64(reader);
+    out->digest.index = read_u64(reader);
+    out->digest.agreed_index = read_u64(reader);
+    out->digest.agreed = read_u64(reader);
+    out->digest.undecided = read_bool(reader);
+    read_zeros(reader, 7);
+    return out->digest.index > 0 && (out->digest.agreed_index > 0 || out->digest.agreed == 0);
+}
+
+static bool read_digest_reply(struct reader *reader, struct frame *out)
+{
+    out->digest_reply.known = read_bool(reader);
+    read_zeros(reader, 7);
+    out->digest_reply.digest = read_u64(reader);
+    return out->digest_reply.known || out->digest_reply.digest == 0;
+}
+
 static bool read_body(struct reader *reader, struct frame_scratch *scratch, struct frame *out)
 {
     switch (out->type) {
@@ -230,6 +272,10 @@ static bool read_body(struct reader *reader, struct frame_scratch *scratch, stru
         return frame_change_read(reader, out);
     case FRAME_CHANGE_REPLY:
         return frame_change_reply_read(reader, out);
+    case FRAME_DIGEST:
+        return read_digest(reader, out);
+    case FRAME_DIGEST_REPLY:
+        return read_digest_reply(reader, out);
     }
     return false;
 }

@@ -60,6 +60,9 @@ void fixture_handle(void *arg, struct http_request *request)
         reply(request, 304, slice_text("never sent"));
     } else if (strcmp(last_path, "/query") == 0) {
         reply_query(request);
+    } else if (strcmp(last_path, "/trust") == 0) {
+        http_request_trust(request);
+        reply(request, 200, path);
     } else if (strcmp(last_path, "/big") == 0) {
         struct blob *blob = blob_new(BIG);
         memset(blob->data, 'b', blob->size);
@@ -72,16 +75,17 @@ void fixture_handle(void *arg, struct http_request *request)
     }
 }
 
-static void open_server(void)
+static void open_server(size_t held_max, uint32_t patience)
 {
     struct http_config config = { .address = "127.0.0.1:0",
                                   .headers_max = HEADERS_MAX,
                                   .body_max = BODY_MAX,
                                   .connections_max = CONNECTIONS,
+                                  .held_max = held_max,
                                   .headers_timeout_ms = HEADERS_MS,
-                                  .body_timeout_ms = BODY_MS,
-                                  .idle_timeout_ms = IDLE_MS,
-                                  .write_timeout_ms = WRITE_MS,
+                                  .body_timeout_ms = BODY_MS * patience,
+                                  .idle_timeout_ms = IDLE_MS * patience,
+                                  .write_timeout_ms = WRITE_MS * patience,
                                   .priority = 1 };
     char message[HTTP_MESSAGE_MAX];
     ck_assert_msg(http_server_new(base, &config, fixture_handle, fixture_error_body, NULL, &server, message) == OK,
@@ -95,7 +99,13 @@ void fixture_setup(void)
     base = tool_base_new();
     n_handled = n_held = 0;
     last_path[0] = '\0';
-    open_server();
+    open_server(HELD, 1);
+}
+
+void fixture_restart(size_t held_max)
+{
+    http_server_free(server);
+    open_server(held_max, 20);
 }
 
 void fixture_teardown(void)

@@ -18,6 +18,7 @@ enum {
     WRITE_MS = 300,
     WAIT_MS = 5000,
     BIG = 32 * 1024 * 1024,
+    HELD = 40 * 1024 * 1024,
 };
 
 #define HOST "Host: a\r\n"
@@ -35,6 +36,7 @@ extern uint32_t n_held;
 extern char got[256 * 1024];           /* what was read last */
 
 void fixture_setup(void);
+void fixture_restart(size_t held_max); /* with another bound, and more patience */
 void fixture_teardown(void);
 http_handler_fn fixture_handle;
 http_error_body_fn fixture_error_body;

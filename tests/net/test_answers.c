@@ -79,6 +79,8 @@ START_TEST(each_end_of_a_write_is_told_truthfully)
         { ERR_NO_SPACE, OUTCOME_NOT_APPLIED, 503, "no_space", "not_applied", true, true },
         { ERR_SHUTTING_DOWN, OUTCOME_NOT_APPLIED, 503, "shutting_down", "not_applied", true, true },
         { ERR_SHUTTING_DOWN, OUTCOME_UNKNOWN, 503, "shutting_down", "unknown", false, true },
+        { ERR_STATE_DIFFERS, OUTCOME_NOT_APPLIED, 503, "state_differs", "not_applied", true, true },
+        { ERR_STATE_DIFFERS, OUTCOME_UNKNOWN, 503, "state_differs", "unknown", false, true },
         { ERR_INTERNAL, OUTCOME_UNKNOWN, 500, "internal", "unknown", false, false },
         { ERR_CORRUPT, OUTCOME_UNKNOWN, 500, "internal", "unknown", false, false },
         { ERR_IO, OUTCOME_NOT_APPLIED, 500, "internal", "not_applied", false, false },
@@ -114,6 +116,7 @@ START_TEST(each_end_of_a_read_is_told)
         { ERR_TOO_STALE, 503, "too_stale", true },
         { ERR_OVERLOADED, 429, "overloaded", true },
         { ERR_SHUTTING_DOWN, 503, "shutting_down", true },
+        { ERR_STATE_DIFFERS, 503, "state_differs", true },
         { ERR_CORRUPT, 500, "internal", false },
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -293,6 +296,18 @@ END_TEST
 
 /* ---- the node in trouble */
 
+static void expect_doubt(enum state_doubt doubt, const char *wanted)
+{
+    node->status.doubt = doubt;
+    node->status.digest = 0xabc;
+    const struct rest_answer *answer = rest_get(&rest, "/status");
+    char *alarms = cJSON_PrintUnformatted(rest_member(answer, "alarms"));
+    ck_assert_str_eq(alarms, wanted);
+    free(alarms);
+    ck_assert_str_eq(rest_text(answer, "digest"), "0000000000000abc");
+    ck_assert_ptr_nonnull(strstr(rest_get(&rest, "/readyz")->body, "[-]state differs\n"));
+}
+
 START_TEST(status_names_state_and_alarms)
 {
     static const struct {
@@ -313,6 +328,9 @@ START_TEST(status_names_state_and_alarms)
     char *alarms = cJSON_PrintUnformatted(rest_member(answer, "alarms"));
     ck_assert_str_eq(alarms, "[\"disk_stalled\",\"no_space\"]");
     free(alarms);
+    expect_doubt(DOUBT_DIFFERS, "[\"disk_stalled\",\"no_space\",\"state_differs\"]");
+    expect_doubt(DOUBT_UNDECIDED, "[\"disk_stalled\",\"no_space\",\"state_undecided\"]");
+    answer = rest_get(&rest, "/status");
     ck_assert(cJSON_IsNull(rest_member(answer, "leader")));
     ck_assert(cJSON_IsNull(rest_member(answer, "leader_name")));
     ck_assert(cJSON_IsNull(rest_member(answer, "leader_url")));
@@ -392,6 +410,7 @@ START_TEST(health_says_why_it_is_bad)
         { OK, true, false, false, 503, "disk_stalled", "disk" },
         { OK, false, true, false, 503, "no_space", "full" },
         { OK, true, true, true, 503, "shutting_down", "stopping" },
+        { ERR_STATE_DIFFERS, false, false, false, 503, "state_differs", "differs" },
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         node->err = rows[i].err;
@@ -414,11 +433,11 @@ START_TEST(probes_see_a_node_that_cannot_serve)
 {
     node->status.disk_stalled = true;
     rest_expect_body(rest_get(&rest, "/readyz"), 503,
-                     "[+]leader ok\n[-]disk stalled\n[+]node ok\n");
+                     "[+]leader ok\n[-]disk stalled\n[+]node ok\n[+]state ok\n");
     node->status.leader = 0;
     node->status.stopping = true;
     rest_expect_body(rest_get(&rest, "/readyz?verbose"), 503,
-                     "[-]leader unknown\n[-]disk stalled\n[-]node stopping\n");
+                     "[-]leader unknown\n[-]disk stalled\n[-]node stopping\n[+]state ok\n");
     rest_expect_body(rest_get(&rest, "/livez?verbose"), 200, "[+]loop ok\n");
     rest_expect(rest_get(&rest, "/leader"), 503);
     ck_assert(cJSON_IsFalse(rest_member(rest_get(&rest, "/leader"), "is_leader")));

@@ -173,6 +173,7 @@ START_TEST(odd_heads_are_refused)
         { 400, "GET /a b HTTP/1.1\r\n" HOST "\r\n" },
         { 400, "GET  / HTTP/1.1\r\n" HOST "\r\n" },
         { 400, "GET /\r\n" HOST "\r\n" },
+        { 400, "AB / HTTP/1.1\r\n" HOST "\r\n" }, /* too short for evhttp */
         { 400, "G(T / HTTP/1.1\r\n" HOST "\r\n" },
         { 505, "GET / HTTP/2.0\r\n" HOST "\r\n" },
         { 505, "GET / HTTP/0.9\r\n" HOST "\r\n" },
@@ -212,6 +213,7 @@ START_TEST(heads_that_are_unusual_but_right_pass)
 {
     static const char *const texts[] = {
         "GET / HTTP/1.0\r\n\r\n",
+        "ABC / HTTP/1.1\r\n" HOST "\r\n", /* the shortest line that evhttp takes */
         GET "host:a\r\n\r\n",
         GET "Host: [::1]:80\r\n\r\n",
         GET "Host:\r\n\r\n",

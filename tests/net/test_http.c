@@ -231,6 +231,24 @@ START_TEST(ambiguous_requests_are_refused_and_closed)
 }
 END_TEST
 
+START_TEST(a_refusal_reaches_a_client_that_has_ended_its_side)
+{
+    static const char *const bad[] = { "GET /a HTTP/1.1\nHost: a\n\n",
+                                       "PUT /a HTTP/1.1\r\n" HOST "Content-Length: x\r\n\r\nabc" };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        bool closed;
+        int fd = tool_connect(port);
+        ck_assert(tool_send_text(base, fd, bad[i]));
+        ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
+        tool_read(base, fd, got, sizeof got, NULL, WAIT_MS, &closed);
+        check_status("half closed", 400);
+        ck_assert(closed);
+        close(fd);
+    }
+    wait_open(0);
+}
+END_TEST
+
 START_TEST(a_refusal_comes_after_the_answers_that_are_due)
 {
     const char *text = GET("/one") GET("/two") "GET /x HTTP/1.1\r\n\r\n" GET("/three");
@@ -432,6 +450,7 @@ int main(void)
     tcase_add_test(tcase, head_204_and_304_have_no_body);
     tcase_add_test(tcase, the_body_of_a_head_request_is_not_the_next_request);
     tcase_add_test(tcase, ambiguous_requests_are_refused_and_closed);
+    tcase_add_test(tcase, a_refusal_reaches_a_client_that_has_ended_its_side);
     tcase_add_test(tcase, a_refusal_comes_after_the_answers_that_are_due);
     tcase_add_test(tcase, pipelined_requests_are_answered_in_order_however_they_are_cut);
     tcase_add_test(tcase, a_request_may_come_byte_by_byte);

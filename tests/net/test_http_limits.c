@@ -272,6 +272,127 @@ START_TEST(accepting_pauses_at_the_cap_and_goes_on_below_it)
 }
 END_TEST
 
+START_TEST(at_the_cap_those_that_are_still_for_longest_make_room)
+{
+    int fds[CONNECTIONS - 1], fd;
+    fixture_restart(HELD);
+    for (int i = 0; i < CONNECTIONS - 1; i++)
+        fds[i] = tool_connect(port);
+    ck_assert(tool_send_text(base, fds[0], GET("/hold")));
+    wait_held(1);
+    tool_turn(base, HEADERS_MS + 100); /* the others may yield now; none is over its time */
+    ck_assert_uint_eq(stats().connections_open, CONNECTIONS - 1);
+    exchange(fds[1], GET("/moves"), strlen(GET("/moves")), "/moves");
+    fd = tool_connect(port);
+    exchange(fd, GET("/new"), strlen(GET("/new")), "/new");
+    check_status("one more", 200);
+    ck_assert_uint_ge(stats().connections_yielded, 1);
+    ck_assert_uint_lt(stats().connections_open, CONNECTIONS);
+    exchange(fds[1], GET("/moved"), strlen(GET("/moved")), "/moved");
+    check_status("the one that moved", 200);
+    reply(held[0], 200, slice_text("held"));
+    tool_read(base, fds[0], got, sizeof got, "held", WAIT_MS, NULL);
+    check_status("the one that is served", 200);
+    for (int i = 0; i < CONNECTIONS - 1; i++)
+        close(fds[i]);
+    close(fd);
+    wait_open(0);
+}
+END_TEST
+
+/* ---- bytes of all connections together */
+
+static int send_part_of_body(int size)
+{
+    char head[128];
+    int fd = tool_connect(port);
+    int n = snprintf(head, sizeof head, "PUT /a HTTP/1.1\r\n" HOST "Content-Length: %d\r\n\r\n", size + 1);
+    char *body = calloc(1, (size_t)size);
+    ck_assert(tool_send(base, fd, head, (size_t)n));
+    (void)tool_send(base, fd, body, (size_t)size);
+    tool_turn(base, 50);
+    free(body);
+    return fd;
+}
+
+START_TEST(large_bodies_are_refused_when_all_their_bytes_are_taken)
+{
+    bool closed;
+    int small, fds[3];
+    fixture_restart(2 * 1024 * 1024);
+    fds[0] = send_part_of_body(1024 * 1024);
+    fds[1] = send_part_of_body(900 * 1024);
+    ck_assert_uint_ge(stats().bytes_held, 1900 * 1024);
+    fds[2] = send_part_of_body(1024 * 1024);
+    tool_read(base, fds[2], got, sizeof got, NULL, WAIT_MS, &closed);
+    check_status("one too many", 429);
+    ck_assert_ptr_nonnull(strstr(got, "\r\nRetry-After: 1\r\n"));
+    ck_assert_ptr_nonnull(strstr(got, "2097152"));
+    ck_assert_uint_le(stats().bytes_held, 2 * 1024 * 1024);
+    ck_assert_uint_eq(stats().connections_yielded, 0);
+    /* Small ones are not concerned. */
+    small = tool_connect(port);
+    exchange(small, POST("/a", "3", "abc"), strlen(POST("/a", "3", "abc")), "abc");
+    check_status("small", 200);
+    /* Who has had time enough makes room. */
+    tool_turn(base, HEADERS_MS + 50);
+    int fd = send_part_of_body(1024 * 1024);
+    ck_assert_uint_ge(stats().connections_yielded, 1);
+    ck_assert_uint_le(stats().bytes_held, 2 * 1024 * 1024);
+    for (int i = 0; i < 3; i++)
+        close(fds[i]);
+    close(fd);
+    close(small);
+    wait_open(0);
+    ck_assert_uint_eq(stats().bytes_held, 0);
+}
+END_TEST
+
+START_TEST(an_answer_that_is_not_read_counts_until_it_is)
+{
+    char path[4096];
+    fixture_restart(HELD);
+    int fd = tool_connect(port), other = tool_connect(port);
+    ck_assert(tool_send_text(base, other, GET("/hold")));
+    wait_held(1);
+    ck_assert(http_reply_has_room(held[0], HELD));
+    ck_assert(tool_send_text(base, fd, GET("/big")));
+    tool_read(base, fd, path, 16, NULL, WAIT_MS, NULL);
+    ck_assert_uint_ge(stats().bytes_held, BIG / 2);
+    ck_assert(!http_reply_has_room(held[0], HELD));
+    ck_assert(http_reply_has_room(held[0], 16 * 1024));
+    /* It is cut when room is wanted, and it has not moved for long. */
+    for (int i = 0; i < 100 && stats().connections_yielded == 0; i++) {
+        tool_turn(base, 10);
+        (void)http_reply_has_room(held[0], HELD);
+    }
+    ck_assert_uint_eq(stats().bytes_held, 0);
+    reply(held[0], 200, slice_text("done"));
+    tool_read(base, other, got, sizeof got, "done", WAIT_MS, NULL);
+    check_status("held", 200);
+    close(fd);
+    close(other);
+}
+END_TEST
+
+START_TEST(who_is_trusted_is_not_refused_for_room)
+{
+    fixture_restart(64 * 1024);
+    int fd = tool_connect(port);
+    exchange(fd, GET("/trust"), strlen(GET("/trust")), "/trust");
+    char *body = malloc(BODY_MAX);
+    memset(body, 'x', BODY_MAX);
+    char head[128];
+    int n = snprintf(head, sizeof head, "PUT /a HTTP/1.1\r\n" HOST "Content-Length: %d\r\n\r\n", BODY_MAX);
+    ck_assert(tool_send(base, fd, head, (size_t)n));
+    ck_assert(tool_send(base, fd, body, BODY_MAX));
+    tool_read(base, fd, got, sizeof got, NULL, 500, NULL);
+    check_status("trusted", 200);
+    free(body);
+    close(fd);
+}
+END_TEST
+
 /* Descriptors run out: accepting pauses instead of spinning, and serves again afterwards. */
 static int without_descriptors(void)
 {
@@ -338,6 +459,10 @@ int main(void)
     tcase_add_test(tcase, a_reader_that_takes_nothing_is_cut);
     tcase_add_test(tcase, a_reader_that_is_slow_but_alive_gets_it_all);
     tcase_add_test(tcase, accepting_pauses_at_the_cap_and_goes_on_below_it);
+    tcase_add_test(tcase, at_the_cap_those_that_are_still_for_longest_make_room);
+    tcase_add_test(tcase, large_bodies_are_refused_when_all_their_bytes_are_taken);
+    tcase_add_test(tcase, an_answer_that_is_not_read_counts_until_it_is);
+    tcase_add_test(tcase, who_is_trusted_is_not_refused_for_room);
     tcase_add_test(tcase, want_of_descriptors_pauses_accepting);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -591,7 +591,7 @@ START_TEST(probes_are_answered)
     rest_expect_body(rest_get(&rest, "/livez"), 200, "ok\n");
     rest_expect_body(rest_get(&rest, "/readyz"), 200, "ok\n");
     rest_expect_body(rest_get(&rest, "/readyz?verbose"), 200,
-                     "[+]leader ok\n[+]disk ok\n[+]node ok\n");
+                     "[+]leader ok\n[+]disk ok\n[+]node ok\n[+]state ok\n");
     answer = rest_get(&rest, "/leader");
     rest_expect(answer, 200);
     ck_assert(cJSON_IsTrue(rest_member(answer, "is_leader")));

@@ -96,6 +96,7 @@ const char *const sim_real_marks[] = {
     [REAL_NO_PRE_VOTE] = "runs-without-pre-vote",
     [REAL_NO_CHECK_QUORUM] = "runs-without-check-quorum",
     [REAL_MINORITY_DOWN] = "recoveries-without-a-minority",
+    [REAL_DIGESTS_AGREED] = "digests-agreed",
     [REAL_MARKS] = NULL,
 };
 

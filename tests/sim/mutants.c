@@ -54,6 +54,7 @@ static const struct planted planted[] = {
     { "forward-again", SIM_NODE, 1000, "a forwarded write is retried at the next leader (B47)", false },
     { "failed-though-proposed", SIM_NODE, 1000, "a write is called failed that commits later (B48)", false },
     { "answers-a-stranger", SIM_NODE, 3000, "a write is answered by another one's entry (B48)", false },
+    { "applied-differently", SIM_NODE, 500, "one node applies some entries otherwise than the others (I5)", false },
     { "wiped-disk-accepted", SIM_NODE, 3000, "a node comes back on an empty disk and votes (B37)", false },
 };
 

@@ -87,7 +87,8 @@ enum real_mark {
     REAL_CRASHES_OF_ALL, REAL_REPLAYS, REAL_PAUSES, REAL_PARTITIONS, REAL_ONE_WAY, REAL_LINK_CUTS,
     REAL_CLOGS, REAL_LOST, REAL_UNSENT, REAL_DUPLICATED, REAL_LATE, REAL_STALLS, REAL_CORRUPTED_LOG,
     REAL_CORRUPTED_STATE, REAL_CORRUPT_EXITS, REAL_WIPES, REAL_REFUSED, REAL_SINGLE,
-    REAL_WILD_CLOCKS, REAL_NO_PRE_VOTE, REAL_NO_CHECK_QUORUM, REAL_MINORITY_DOWN, REAL_MARKS
+    REAL_WILD_CLOCKS, REAL_NO_PRE_VOTE, REAL_NO_CHECK_QUORUM, REAL_MINORITY_DOWN,
+    REAL_DIGESTS_AGREED, REAL_MARKS
 };
 
 /* A client's request; lives until the node has done it, though its client may have given up. */
@@ -144,6 +145,7 @@ struct real_world {
         raft_term term, committed_in;
     } entry[REAL_LOG_MAX];          /* by index */
     uint64_t digest[REAL_LOG_MAX];  /* of the state after each entry; 0: not seen yet */
+    uint64_t told[REAL_LOG_MAX];    /* the state machine's own digest there */
     raft_index acked_index;         /* highest index of an acknowledged write */
     uint64_t acked_revision;        /* highest revision that a client was told */
 };

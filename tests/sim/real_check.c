@@ -96,6 +96,21 @@ uint64_t real_digest(struct statemachine *sm)
     return err != OK ? 0 : sum != 0 ? sum : 1;
 }
 
+/* The digest that the nodes compare: it is that of the items that are there, and the same on all. */
+static void check_digest(struct real_world *w, struct real_node *m)
+{
+    struct statemachine *sm = m->node->sm;
+    raft_index applied = statemachine_applied(sm);
+    uint64_t digest = statemachine_digest(sm), walked;
+    MUST(w->told[applied] == 0 || w->told[applied] == digest,
+         "I5: n%u tells another digest than others after entry %" PRIu64, m->self + 1, applied);
+    w->told[applied] = digest;
+    if (statemachine_walk_digest(sm, &walked) == OK)
+        MUST(walked == digest, "I5: n%u keeps a digest that is not its state's", m->self + 1);
+    else
+        MUST(m->sick, "the state of n%u cannot be read", m->self + 1);
+}
+
 /* I5: the same entries make the same state. */
 static void check_state(struct real_world *w, struct real_node *m)
 {
@@ -105,9 +120,13 @@ static void check_state(struct real_world *w, struct real_node *m)
     MUST(applied <= m->node->commit, "I6: n%u applies what is not committed", m->self + 1);
     MUST(statemachine_durable(sm) <= m->disk->log.last,
          "n%u has a state on disk that is newer than its log", m->self + 1);
+    MUST(statemachine_doubt(sm) == DOUBT_NONE, "I5: n%u finds that its state differs", m->self + 1);
     if (applied == m->applied)
         return;
     m->applied = applied;
+    if (mutant("applied-differently"))
+        return; /* what the nodes find for themselves */
+    check_digest(w, m);
     uint64_t digest = real_digest(sm);
     MUST(digest != 0 || m->sick, "the state of n%u cannot be read", m->self + 1);
     if (digest == 0)
@@ -222,7 +241,9 @@ static void trace_frame(const struct real_world *w, uint32_t from, uint32_t to, 
     static const char *const names[] = { [FRAME_FORWARD] = "forward", [FRAME_FORWARD_REPLY] = "forward-reply",
                                          [FRAME_READ_INDEX] = "read-index",
                                          [FRAME_READ_INDEX_REPLY] = "read-index-reply",
-                                         [FRAME_INFO] = "info", [FRAME_INFO_REPLY] = "info-reply" };
+                                         [FRAME_INFO] = "info", [FRAME_INFO_REPLY] = "info-reply",
+                                         [FRAME_DIGEST] = "digest",
+                                         [FRAME_DIGEST_REPLY] = "digest-reply" };
     const struct raft_msg *msg = &frame->raft.msg;
     (void)w;
     if (frame->type != FRAME_RAFT)

@@ -349,6 +349,7 @@ void real_crash(struct real_world *w, uint32_t i, size_t kept_log, size_t kept_s
     w->marks[REAL_ELECTIONS] += stats.elections_started;
     w->marks[REAL_STEP_DOWNS] += stats.step_downs;
     w->marks[REAL_FLUSHES] += stats.flushes;
+    w->marks[REAL_DIGESTS_AGREED] += stats.digests_agreed;
     w->marks[REAL_FORWARDS] += stats.forwarded_out;
     m->dying = true;
     real_node_lost(w, i);

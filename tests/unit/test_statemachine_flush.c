@@ -2,6 +2,8 @@
  * never without the applied index that goes with them; and what is done when the store fails. */
 #include "test_statemachine_support.h"
 
+#include <inttypes.h>
+
 /* ---- batches */
 
 START_TEST(without_an_entry_there_is_no_batch)
@@ -38,17 +40,20 @@ START_TEST(a_batch_is_sorted_and_tells_where_it_stands)
     machine_apply(&m, NULL);
     struct state_job *job = statemachine_seal(m.sm, &applied);
     ck_assert_uint_eq(applied, 4);
-    ck_assert_uint_eq(job->n, 6);
+    ck_assert_uint_eq(job->n, 7);
     expect_change(&job->changes[0], TABLE_META, "applied_index", "4");
     expect_change(&job->changes[1], TABLE_META, "applied_term", "1");
-    expect_change(&job->changes[2], TABLE_META, "keys", "1");
-    expect_change(&job->changes[3], TABLE_META, "revision", "4");
-    ck_assert_int_eq(job->changes[4].table, TABLE_KV);
-    ck_assert_uint_eq(job->changes[4].value.size, 24 + 1);
-    ck_assert_mem_eq(job->changes[4].value.data,
-                     "\3\0\0\0\0\0\0\0" "\3\0\0\0\0\0\0\0" "\1\0\0\0\0\0\0\0" "1", 25);
+    char digest[17];
+    snprintf(digest, sizeof digest, "%016" PRIx64, statemachine_digest(m.sm));
+    expect_change(&job->changes[2], TABLE_META, "digest", digest);
+    expect_change(&job->changes[3], TABLE_META, "keys", "1");
+    expect_change(&job->changes[4], TABLE_META, "revision", "4");
     ck_assert_int_eq(job->changes[5].table, TABLE_KV);
-    ck_assert_ptr_null(job->changes[5].value.data); /* b was set and deleted */
+    ck_assert_uint_eq(job->changes[5].value.size, 24 + 1);
+    ck_assert_mem_eq(job->changes[5].value.data,
+                     "\3\0\0\0\0\0\0\0" "\3\0\0\0\0\0\0\0" "\1\0\0\0\0\0\0\0" "1", 25);
+    ck_assert_int_eq(job->changes[6].table, TABLE_KV);
+    ck_assert_ptr_null(job->changes[6].value.data); /* b was set and deleted */
     m.store->ops->submit(m.store, job);
     machine_fini(&m);
 }

@@ -33,7 +33,8 @@ static void stir(struct machine *m, uint64_t *seed, struct marks *marks)
 /* Rows of meta that tell whose the store is differ; the store put them there itself. */
 static bool is_ours(enum state_table table, struct slice key)
 {
-    static const char *const names[] = { "applied_index", "applied_term", "keys", "revision" };
+    static const char *const names[] = { "applied_index", "applied_term", "digest", "keys",
+                                         "revision" };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (slice_equal(key, slice_text(names[i])))
             return true;
@@ -103,6 +104,16 @@ static void check_result(struct machine *m, struct blob *payload, struct slice w
     blob_unref(got);
 }
 
+/* The one that is kept, that of all items, and that of the other node. */
+static void check_digest(struct machine *machines, int i)
+{
+    uint64_t kept = statemachine_digest(machines[i].sm), walked;
+    ck_assert_int_eq(statemachine_walk_digest(machines[i].sm, &walked), OK);
+    ck_assert_uint_eq(kept, walked);
+    if (i == 1)
+        ck_assert_uint_eq(kept, statemachine_digest(machines[0].sm));
+}
+
 static void run(uint64_t seed, int entries, struct marks *marks)
 {
     static struct model model;
@@ -126,6 +137,7 @@ static void run(uint64_t seed, int entries, struct marks *marks)
             stir(&machines[i], &stir_seeds[i], marks);
             model_check_gets(&model, machines[i].sm, &seed);
             ck_assert_uint_eq(statemachine_keys(machines[i].sm), model.n);
+            check_digest(machines, i);
             if (next_random(&seed) % 4 == 0) {
                 struct random_query random;
                 model_random_query(&seed, &random);

@@ -129,6 +129,12 @@ START_TEST(the_other_frames_keep_their_fields)
     ck_assert_uint_eq(back[13].info_reply.n, 2);
     ck_assert_uint_eq(back[13].info_reply.members[1].silence_ms, UINT64_MAX);
     ck_assert(back[13].info_reply.members[0].voter && !back[13].info_reply.members[1].voter);
+    ck_assert_uint_eq(back[14].digest.index, 103);
+    ck_assert_uint_eq(back[14].digest.agreed_index, 99);
+    ck_assert_uint_eq(back[14].digest.agreed, 0x0123456789abcdef);
+    ck_assert(back[14].digest.undecided);
+    ck_assert(back[15].digest_reply.known);
+    ck_assert_uint_eq(back[15].digest_reply.digest, UINT64_MAX);
     for (int i = SAMPLE_RAFT_FRAMES; i < SAMPLE_FRAMES; i++)
         blob_unref(blobs[i]);
     samples_fini(&samples);
@@ -355,6 +361,9 @@ START_TEST(the_frames_stay_as_they_are)
         "a1508bffc627a8e87800000007000000ffffffffffffffff09000000000000006300000000000000"
         "67000000000000000200000000000000010000000000000067000000000000000000000000000000"
         "010000000000000002000000000000000000000000000000ffffffffffffffff0000000000000000",
+        "6d0ead54e1da5ee24000000008000000040000000000000009000000000000006700000000000000"
+        "6300000000000000efcdab89674523010100000000000000",
+        "c30d214af9f73ce2280000000f00000004000000000000000100000000000000ffffffffffffffff",
     };
     struct samples samples;
     samples_init(&samples);

@@ -84,7 +84,7 @@ static inline struct command_result sample_result(struct kv_result results[SAMPL
                                     .n = SAMPLE_RESULTS, .results = results };
 }
 
-enum { SAMPLE_FRAMES = 14, SAMPLE_RAFT_FRAMES = 7, SAMPLE_RECORDS = 3 };
+enum { SAMPLE_FRAMES = 16, SAMPLE_RAFT_FRAMES = 7, SAMPLE_RECORDS = 3 };
 
 /* One frame of every type and every Raft message; `records` become the append's and are to be
  * released by the caller, as is `result`. */
@@ -181,6 +181,15 @@ static inline void samples_init(struct samples *samples)
     frames[13].info_reply.n = 2;
     frames[13].info_reply.members[0] = (struct info_member){ 1, 103, 0, true };
     frames[13].info_reply.members[1] = (struct info_member){ 2, 0, UINT64_MAX, false };
+    frames[14] = (struct frame){ .type = FRAME_DIGEST, .request = 4 };
+    frames[14].digest.term = 9;
+    frames[14].digest.index = 103;
+    frames[14].digest.agreed_index = 99;
+    frames[14].digest.agreed = 0x0123456789abcdef;
+    frames[14].digest.undecided = true;
+    frames[15] = (struct frame){ .type = FRAME_DIGEST_REPLY, .request = 4 };
+    frames[15].digest_reply.known = true;
+    frames[15].digest_reply.digest = UINT64_MAX;
 }
 
 static inline void samples_fini(struct samples *samples)
