@@ -56,12 +56,27 @@ static bool seen(const struct census *census, const char *id)
     return false;
 }
 
-static void add_status(struct census *census, const char *url, const struct holdfast_status *s)
+/* A node that gets the whole state from the leader says how far that is. */
+static const char *state_of(const struct holdfast_result *result, char out[24])
 {
+    cJSON *json = cJSON_ParseWithLength(result->json.data, result->json.size);
+    const cJSON *fetch = cJSON_GetObjectItemCaseSensitive(json, "snapshot_fetch");
+    const cJSON *percent = cJSON_GetObjectItemCaseSensitive(fetch, "percent");
+    bool fetches = cJSON_IsNumber(percent);
+    if (fetches)
+        snprintf(out, 24, "fetching %.0f%%", percent->valuedouble);
+    cJSON_Delete(json);
+    return fetches ? out : result->status->state;
+}
+
+static void add_status(struct census *census, const char *url, const struct holdfast_result *result)
+{
+    const struct holdfast_status *s = result->status;
+    char state[24];
     char term[24], commit[24], applied[24], revision[24], keys[24], uptime[24];
     const char *row[] = { s->name,
                           strstr(url, "://") + 3,
-                          s->state,
+                          state_of(result, state),
                           s->leader_name[0] != '\0' ? s->leader_name : s->leader,
                           number(term, s->term),
                           number(commit, s->commit_index),
@@ -94,7 +109,7 @@ static void ask_node(struct session *session, const struct client_flags *flags, 
         snprintf(census->ids[census->n_ids++], sizeof census->ids[0], "%s", result->status->id);
         census->answered++;
         client_note(session, result);
-        add_status(census, url, result->status);
+        add_status(census, url, result);
         if (flags->json)
             client_print_json(result);
     }

@@ -64,10 +64,12 @@ void append_refuse(struct raft *r, const struct raft_msg *msg)
 static bool prev_matches(const struct raft *r, const struct raft_msg *msg)
 {
     raft_index prev = msg->append.prev;
-    /* What is committed matches.  What the trail has forgotten above that (thousands of terms
+    /* What is committed matches, also where it is compacted.  What the trail has forgotten above that (thousands of terms
      * without one commit) cannot be compared, and what cannot be compared is not overwritten. */
     if (prev < r->trail.base)
         return r->trail.base <= r->commit;
+    if (mutant("compacted-prev-matches") && prev > r->trail.last && r->trail.base > 0)
+        return true;
     return prev <= r->trail.last && trail_term(&r->trail, prev) == msg->append.prev_term;
 }
 

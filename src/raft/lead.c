@@ -72,7 +72,8 @@ static void nudge(struct raft *r, uint32_t place)
         return;
     if (p->state == PROGRESS_SNAPSHOT) {
         p->nudged = true;
-        snapshot_offer(r, place);
+        if (!mutant("snapshot-offered-once"))
+            snapshot_offer(r, place);
     } else if (p->state == PROGRESS_PROBE && p->probe_sent) {
         p->nudged = true;
         replicate_probe_again(r, place);

@@ -2,6 +2,7 @@
 #include "call.h"
 
 #include <event2/event.h>
+#include <stdio.h>
 
 const char *info_state_name(enum raft_role role)
 {
@@ -70,6 +71,26 @@ static void write_alarms(struct json_out *out, const struct node_status *status)
     json_close(out, ']');
 }
 
+/* How far it is with the state that it gets whole from the leader. */
+static void write_fetch(struct json_out *out, const struct node_status *status)
+{
+    if (!status->fetching) {
+        json_member_null(out, "snapshot_fetch");
+        return;
+    }
+    char say[64] = "asking for a snapshot";
+    uint64_t percent = status->fetch_size > 0 ? status->fetch_bytes * 100 / status->fetch_size : 0;
+    if (status->fetch_size > 0)
+        snprintf(say, sizeof say, "fetching a snapshot: %u %%", (unsigned)percent);
+    json_name(out, "snapshot_fetch");
+    json_open(out, '{');
+    json_member_text(out, "text", say);
+    json_member_u64(out, "percent", percent);
+    json_member_u64(out, "bytes", status->fetch_bytes);
+    json_member_u64(out, "size", status->fetch_size);
+    json_close(out, '}');
+}
+
 void info_status(struct call *call)
 {
     struct server *server = call->server;
@@ -105,6 +126,7 @@ void info_status(struct call *call)
     json_member_u64(&out, "uptime_ms",
                     server->config.now_ms(server->config.arg) - server->started_ms);
     json_member_bool(&out, "stopping", status.stopping);
+    write_fetch(&out, &status);
     write_alarms(&out, &status);
     json_close(&out, '}');
     call_reply_json(call, 200, &out);

@@ -130,6 +130,25 @@ static void write_storage(struct json_out *out, const struct node_stats *stats)
     json_close(out, '}');
 }
 
+static void write_snapshots(struct json_out *out, const struct node_stats *stats)
+{
+    json_name(out, "snapshots");
+    json_open(out, '{');
+    json_member_u64(out, "copies", stats->snapshot_copies);
+    json_member_u64(out, "sent", stats->snapshots_sent);
+    json_member_u64(out, "parts_out", stats->snapshot_parts_out);
+    json_member_u64(out, "bytes_out", stats->snapshot_bytes_out);
+    json_member_u64(out, "installed", stats->snapshots_installed);
+    json_member_u64(out, "resumed", stats->snapshots_resumed);
+    json_member_u64(out, "damaged", stats->snapshots_damaged);
+    json_member_u64(out, "parts_in", stats->snapshot_parts_in);
+    json_member_u64(out, "parts_repeated", stats->snapshot_parts_repeated);
+    json_member_u64(out, "bytes_in", stats->snapshot_bytes_in);
+    json_member_u64(out, "install_ms_total", stats->snapshot_ms);
+    json_member_u64(out, "log_compactions", stats->compactions);
+    json_close(out, '}');
+}
+
 static void write_connections(struct json_out *out, const struct server *server)
 {
     struct http_stats http;
@@ -189,6 +208,7 @@ void stats_get(struct call *call)
     write_latency(&out, server);
     write_raft(&out, &stats);
     write_storage(&out, &stats);
+    write_snapshots(&out, &stats);
     write_connections(&out, server);
     write_network(&out, server);
     json_close(&out, '}');

@@ -520,6 +520,7 @@ START_TEST(status_tells_of_this_node)
     };
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         ck_assert_double_ge(rest_number(answer, numbers[i]), 0);
+    ck_assert(cJSON_IsNull(rest_member(answer, "snapshot_fetch")));
     ck_assert_int_eq(cJSON_GetArraySize(rest_member(answer, "alarms")), 0);
 }
 END_TEST
@@ -577,6 +578,8 @@ START_TEST(stats_count_what_was_done)
     ck_assert_double_eq(stat_of(answer, "raft", "terms_led", NULL), 1);
     ck_assert_double_ge(stat_of(answer, "log", "commits", NULL), 4);
     ck_assert_double_ge(stat_of(answer, "state", "pending_bytes", NULL), 0);
+    ck_assert_double_ge(stat_of(answer, "snapshots", "installed", NULL), 0);
+    ck_assert_double_ge(stat_of(answer, "snapshots", "log_compactions", NULL), 0);
     ck_assert_double_eq(stat_of(answer, "connections", "open", NULL), 1);
     ck_assert_double_ge(stat_of(answer, "connections", "bytes_in", NULL), 100);
     ck_assert(cJSON_IsNull(rest_member(answer, "network")));

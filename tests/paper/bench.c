@@ -35,6 +35,8 @@ static void boot_at(struct bench *b, struct raft_boot boot, struct terms log)
     }
     boot.last_index = boot.base_index + log.n;
     boot.members = b->members;
+    boot.configs = b->configs;
+    boot.n_configs = b->n_configs;
     boot.runs = runs;
     boot.n_runs = n_runs;
     b->config.trace = on_trace;
@@ -84,6 +86,9 @@ enum raft_status bench_recv(struct bench *b, struct raft_msg msg, struct terms e
     struct raft_entry heads[64];
     for (uint32_t i = 0; i < entries.n; i++)
         heads[i] = (struct raft_entry){ entries.at[i], RAFT_DATA, NULL };
+    if (b->carried != NULL && entries.n > 0)
+        heads[entries.n - 1] = (struct raft_entry){ entries.at[entries.n - 1], RAFT_MEMBERS,
+                                                    b->carried };
     if (msg.to == 0)
         msg.to = BENCH_SELF;
     struct raft_event event = { .type = RAFT_RECV };
@@ -222,6 +227,44 @@ enum raft_status bench_installed(struct bench *b, raft_index last, raft_term las
     return bench_step(b, event);
 }
 
+struct raft_members bench_members(const char *text)
+{
+    struct raft_members members = { 0 };
+    while (*text != '\0') {
+        char *end;
+        struct raft_member *member = &members.at[members.n++];
+        member->id = strtoull(text, &end, 10);
+        ck_assert_ptr_ne(end, text);
+        for (text = end; *text != ' ' && *text != '\0'; text++) {
+            member->voter |= *text == 'v';
+            member->old_voter |= *text == 'o';
+            member->leaving |= *text == 'x';
+            members.joint |= *text == 'o';
+        }
+        text += *text == ' ';
+    }
+    return members;
+}
+
+enum raft_status bench_change(struct bench *b, const char *members)
+{
+    struct raft_members wanted = bench_members(members);
+    struct raft_event event = { .type = RAFT_CHANGE };
+    event.change.members = &wanted;
+    return bench_step(b, event);
+}
+
+enum raft_status bench_append_members(struct bench *b, raft_id from, raft_term term,
+                                      raft_index prev, raft_term prev_term, const char *members,
+                                      raft_index commit)
+{
+    struct raft_members carried = bench_members(members);
+    b->carried = &carried;
+    enum raft_status status = bench_append(b, from, term, prev, prev_term, TERMS(term), commit);
+    b->carried = NULL;
+    return status;
+}
+
 void bench_persist(struct bench *b)
 {
     while (b->n_own > 0) {
@@ -250,6 +293,51 @@ void bench_become_leader(struct bench *b)
     for (raft_id id = 2; b->u.role == RAFT_CANDIDATE && id <= b->members.n; id++)
         bench_grant(b, id, b->u.term);
     ck_assert_int_eq(b->u.role, RAFT_LEADER);
+}
+
+void bench_lead(struct bench *b, const char *members)
+{
+    bench_init(b, 1, 0);
+    b->members = bench_members(members);
+    bench_boot(b, 1, 0, 1, TERMS(1));
+    bench_become_candidate(b);
+    bench_persist(b);
+    for (uint32_t i = 1; b->u.role == RAFT_CANDIDATE && i < b->members.n; i++)
+        bench_grant(b, b->members.at[i].id, b->u.term);
+    ck_assert_int_eq(b->u.role, RAFT_LEADER);
+    bench_persist(b);
+    for (uint32_t i = 1; i < b->members.n; i++)
+        bench_accept(b, b->members.at[i].id, 2);
+    ck_assert_uint_eq(b->u.commit, 2);
+}
+
+void bench_must_use(const struct bench *b, const char *members, raft_index index)
+{
+    struct raft_members want = bench_members(members);
+    raft_index at;
+    bool committed;
+    const struct raft_members *now = raft_members(b->raft, &at, &committed);
+    ck_assert_uint_eq(at, index);
+    ck_assert(committed == (index <= b->u.commit));
+    ck_assert(now->joint == want.joint);
+    ck_assert_uint_eq(now->n, want.n);
+    for (uint32_t i = 0; i < want.n; i++) {
+        ck_assert_uint_eq(now->at[i].id, want.at[i].id);
+        ck_assert(now->at[i].voter == want.at[i].voter);
+        ck_assert(now->at[i].old_voter == want.at[i].old_voter);
+        ck_assert(now->at[i].leaving == want.at[i].leaving);
+    }
+}
+
+struct raft_progress bench_progress(const struct bench *b, raft_id id)
+{
+    struct raft_progress all[RAFT_MEMBERS_MAX];
+    uint32_t n = raft_progress(b->raft, all);
+    for (uint32_t i = 0; i < n; i++) {
+        if (all[i].id == id)
+            return all[i];
+    }
+    return (struct raft_progress){ 0 };
 }
 
 void bench_become_follower_of(struct bench *b, raft_id leader, raft_term term)

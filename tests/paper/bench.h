@@ -15,9 +15,12 @@ struct bench {
     struct raft *raft;
     struct raft_config config; /* election 100..200 ms, heartbeat 10 ms; set before bench_boot */
     struct raft_members members;
+    const struct raft_config_at *configs; /* of the log; set before bench_boot */
+    uint32_t n_configs;
     raft_msec now;
     enum raft_status status;   /* of the last step */
     struct raft_update u;      /* of the last step */
+    const struct raft_members *carried; /* the next append's last entry is this configuration */
     uint32_t n_own;
     struct raft_msg own[BENCH_OWN_MAX]; /* to itself, waiting for the disk */
     uint32_t traced[RAFT_TRACES];
@@ -36,6 +39,9 @@ struct terms {
 /* A fresh bench: `voters` voters 1..voters, then `learners`. PreVote and CheckQuorum are off,
  * so that a test sees the paper alone unless it switches them on. */
 void bench_init(struct bench *b, uint32_t voters, uint32_t learners);
+/* "1vo 2ox 4v 5": ids with v for voter, o for voter of the old configuration, x for leaving.  With
+ * an o anywhere it is a joint one. */
+struct raft_members bench_members(const char *text);
 void bench_boot(struct bench *b, raft_term term, raft_id vote, raft_index commit, struct terms log);
 /* The same, with a log that begins after `base`. */
 void bench_boot_behind(struct bench *b, raft_term term, raft_index base, raft_term base_term,
@@ -67,6 +73,11 @@ enum raft_status bench_snapshot(struct bench *b, raft_id from, raft_term term, r
                                 raft_term base_term);
 enum raft_status bench_compacted(struct bench *b, raft_index last);
 enum raft_status bench_installed(struct bench *b, raft_index last, raft_term last_term);
+enum raft_status bench_change(struct bench *b, const char *members);
+/* An append of one configuration. */
+enum raft_status bench_append_members(struct bench *b, raft_id from, raft_term term,
+                                      raft_index prev, raft_term prev_term, const char *members,
+                                      raft_index commit);
 
 /* The disk has written everything: gives the server its words to itself. */
 void bench_persist(struct bench *b);
@@ -75,6 +86,13 @@ void bench_persist(struct bench *b);
 void bench_become_candidate(struct bench *b); /* by a timeout; its vote is not yet durable */
 void bench_become_leader(struct bench *b);    /* the no-op is not yet durable */
 void bench_become_follower_of(struct bench *b, raft_id leader, raft_term term);
+
+/* Server 1 of `members` leads term 2; its no-op, entry 2, is committed and on all members. */
+void bench_lead(struct bench *b, const char *members);
+
+/* ---- what it believes */
+void bench_must_use(const struct bench *b, const char *members, raft_index index);
+struct raft_progress bench_progress(const struct bench *b, raft_id id); /* id 0: not a member */
 
 /* ---- what the last step said */
 const struct raft_msg *bench_sent(const struct bench *b, enum raft_msg_type type, raft_id to);

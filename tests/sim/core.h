@@ -19,6 +19,7 @@ enum {
     CORE_HELD_MAX = 512,
     CORE_READS_MAX = 1024,
     CORE_SEEN_SIZE = 1 << 13,
+    CORE_TRANSFERS_MAX = 32,
 };
 
 struct core_entry {
@@ -29,6 +30,7 @@ struct core_entry {
 };
 
 struct core_log {
+    raft_index base; /* the entries up to it are gone; of its own entry term and hash are known */
     raft_index last;
     struct core_entry at[CORE_LOG_MAX + 1]; /* by index */
 };
@@ -47,7 +49,18 @@ struct core_write {
     raft_id vote;
     raft_index first;
     uint32_t n;
+    raft_index base; /* 0, or: the entries up to it go */
+    bool keep;       /* with RAFT_SAVE_BASE */
+    struct core_entry snapshot; /* with RAFT_SAVE_BASE: the entry at base */
     struct core_entry entries[CORE_BATCH_MAX];
+};
+
+/* A snapshot on its way. */
+struct core_transfer {
+    bool used, fails, again, late;
+    uint32_t from, to, from_life, to_life;
+    raft_index index;
+    struct core_entry entry;
 };
 
 struct core_node {
@@ -63,7 +76,11 @@ struct core_node {
 
     raft_term disk_term;
     raft_id disk_vote;
-    raft_ticket durable;
+    raft_ticket issued, durable;
+    raft_index state;          /* the state machine's, durable: all up to it is applied there */
+    raft_index installed;      /* the last snapshot's, in this life */
+    bool fetching;             /* a snapshot, until then at most */
+    uint64_t fetch_until;
     uint32_t writing;          /* how many writes are under way as one; 0: the disk is idle */
     uint32_t first_write, n_writes; /* ring, oldest first */
     uint32_t n_held;
@@ -84,6 +101,11 @@ struct core_options {
     uint32_t split;      /* largest number of entries in a frame; 0: as the core says */
     uint32_t cut;        /* appends are cut to so many entries, and the core is told; 0: never */
     uint32_t read;       /* reads among the clients' requests */
+    uint32_t compact_us; /* between two compactions; 0: never */
+    uint32_t keep;       /* entries that a compaction leaves */
+    uint32_t fetch_us, fetch_loss;
+    uint32_t unasked;    /* snapshots fetched unasked */
+    bool careless;       /* compacts also what follows a snapshot that is being fetched */
     bool wild_clocks, keep_writes;
 };
 
@@ -95,7 +117,11 @@ enum core_mark {
     CORE_CRASHES_KEPT, CORE_CRASHES_OF_ALL, CORE_PAUSES, CORE_PARTITIONS, CORE_ONE_WAY,
     CORE_LINK_CUTS, CORE_CLOGS, CORE_LOST, CORE_DUPLICATED, CORE_LATE, CORE_STALLS, CORE_LEARNERS,
     CORE_SINGLE, CORE_EVEN, CORE_WILD_CLOCKS, CORE_NO_PRE_VOTE, CORE_NO_CHECK_QUORUM,
-    CORE_CUT_SHORT, CORE_SPLIT_FRAMES, CORE_MINORITY_DOWN, CORE_LINK_DOWN, CORE_MARKS
+    CORE_CUT_SHORT, CORE_SPLIT_FRAMES, CORE_MINORITY_DOWN, CORE_LINK_DOWN,
+    CORE_COMPACTIONS, CORE_COMPACTED_WHOLE, CORE_SNAPSHOTS_OFFERED, CORE_FETCHES, CORE_SNAPSHOTS_LOST,
+    CORE_SENDER_CRASHED, CORE_RECEIVER_CRASHED, CORE_SNAPSHOTS_LATE, CORE_SNAPSHOTS_REFUSED,
+    CORE_INSTALLED, CORE_SUFFIX_KEPT, CORE_SUFFIX_DROPPED, CORE_INSTALLS_LOST, CORE_INSTALLED_TOO_OLD,
+    CORE_MARKS
 };
 
 struct core_world {
@@ -111,6 +137,7 @@ struct core_world {
     struct sim_heap heap;
     bool cut[SIM_NODES_MAX][SIM_NODES_MAX];         /* from, to */
     uint64_t clogged_until[SIM_NODES_MAX][SIM_NODES_MAX];
+    struct core_transfer transfers[CORE_TRANSFERS_MAX];
     struct core_packet *packets;
     uint32_t free_packet;
     uint64_t next_value;
@@ -138,7 +165,10 @@ struct core_world {
     uint64_t run;
 };
 
-enum core_event { CORE_TIMER, CORE_DELIVER, CORE_DISK, CORE_CLIENT, CORE_FAULT, CORE_RESTART, CORE_RESUME };
+enum core_event {
+    CORE_TIMER, CORE_DELIVER, CORE_DISK, CORE_CLIENT, CORE_FAULT, CORE_RESTART, CORE_RESUME, CORE_COMPACT,
+    CORE_OPEN, CORE_FETCHED,
+};
 
 /* ---- core_world.c */
 struct core_world *core_world(void); /* one for all runs of this process */
@@ -155,6 +185,8 @@ void core_crash(struct core_world *w, uint32_t node, uint32_t kept);
 void core_restart(struct core_world *w, uint32_t node, raft_index applied);
 void core_timer_set(struct core_world *w, uint32_t node);
 uint32_t core_leader(const struct core_world *w); /* n: none */
+struct core_write *core_write_new(struct core_world *w, struct core_node *n);
+void core_disk_start(struct core_world *w, uint32_t node);
 static inline uint32_t core_place(raft_id id)
 {
     return (uint32_t)id - 1;
@@ -163,11 +195,21 @@ static inline uint32_t core_place(raft_id id)
 /* ---- core_net.c: what becomes of a message that has left */
 void core_post(struct core_world *w, uint32_t packet);
 
+/* ---- core_snapshot.c */
+uint64_t core_chain_at(const struct core_world *w, const struct core_log *log, raft_index index);
+raft_index core_known_committed(const struct core_world *w, const struct core_node *n, raft_index commit);
+void core_compact(struct core_world *w);
+void core_fetch(struct core_world *w, uint32_t node);
+void core_open(struct core_world *w, uint32_t to, uint32_t life, uint32_t from);
+void core_fetched(struct core_world *w, uint32_t transfer);
+
 /* ---- core_check.c */
 uint64_t core_chain(uint64_t before, const struct core_entry *entry);
 void core_check_entry(struct core_world *w, raft_index index, const struct core_entry *entry);
 void core_check_truncation(struct core_world *w, const struct core_node *n, raft_index first,
                            const struct core_entry *new);
+void core_check_install(struct core_world *w, const struct core_node *n,
+                        const struct core_entry *snapshot);
 void core_check_step(struct core_world *w, struct core_node *n, raft_term term, raft_id vote,
                      raft_index commit);
 void core_check_stored(struct core_world *w, const struct core_node *n, const struct core_write *write);

@@ -45,6 +45,21 @@ void core_check_truncation(struct core_world *w, const struct core_node *n, raft
          "B19: %" PRIu64 " erases the committed entry %" PRIu64, n->id, first);
 }
 
+/* §7: what stood behind the snapshot's last entry stays if the log has that entry, and only then. */
+void core_check_install(struct core_world *w, const struct core_node *n, const struct core_entry *snapshot)
+{
+    const struct raft_update *u = &n->update;
+    raft_index base = u->save.base;
+    bool same = base >= n->log.base && base <= n->log.last && n->log.at[base].chain == snapshot->chain;
+    MUST(u->save.keep == same, "B51: %" PRIu64 " %s what is behind the snapshot of %" PRIu64, n->id,
+         u->save.keep ? "keeps" : "drops", base);
+    MUST(base <= w->committed && snapshot->chain == w->committed_at[base].chain,
+         "I5: %" PRIu64 " installs a snapshot of what is not committed", n->id);
+    MUST(same || base >= n->log.last || base >= w->committed ||
+             n->log.at[base + 1].chain != w->committed_at[base + 1].chain,
+         "B51: %" PRIu64 " drops the committed entry %" PRIu64, n->id, base + 1);
+}
+
 static void check_term(struct core_world *w, const struct core_node *n, raft_term term, raft_id vote)
 {
     const struct raft_update *u = &n->update;
@@ -74,7 +89,7 @@ static void check_leader(struct core_world *w, const struct core_node *n)
     raft_index must = w->committed;
     while (must > 0 && w->committed_in[must] >= u->term)
         must--;
-    MUST(n->log.last >= must && n->log.at[must].chain == w->committed_at[must].chain,
+    MUST(n->log.last >= must && core_chain_at(w, &n->log, must) == w->committed_at[must].chain,
          "I4: leader %" PRIu64 " of term %" PRIu64 " lacks entries committed up to %" PRIu64, n->id, u->term,
          must);
 }
@@ -84,7 +99,7 @@ static uint32_t durable_copies(const struct core_world *w, raft_index index)
     uint32_t copies = 0;
     for (uint32_t i = 0; i < w->n; i++)
         copies += w->members.at[i].voter && w->node[i]->disk.last >= index &&
-                  w->node[i]->disk.at[index].chain == w->committed_at[index].chain;
+                  core_chain_at(w, &w->node[i]->disk, index) == w->committed_at[index].chain;
     return copies;
 }
 
@@ -93,9 +108,11 @@ static void check_commit(struct core_world *w, struct core_node *n, raft_index b
     raft_index commit = n->update.commit;
     MUST(commit >= before, "I6: the commit index of %" PRIu64 " went back", n->id);
     MUST(commit <= n->log.last, "I6: the commit index of %" PRIu64 " is beyond its log", n->id);
+    MUST(n->log.base <= w->committed && n->log.base <= commit,
+         "I6: the log of %" PRIu64 " begins after what is committed", n->id);
     for (raft_index i = before + 1; i <= commit; i++) {
         if (i <= w->committed) {
-            MUST(n->log.at[i].chain == w->committed_at[i].chain,
+            MUST(core_chain_at(w, &n->log, i) == w->committed_at[i].chain,
                  "I5: %" PRIu64 " commits another entry %" PRIu64, n->id, i);
             continue;
         }
@@ -122,9 +139,13 @@ static void check_progress(const struct core_world *w, const struct core_node *n
         const struct core_node *other = w->node[i];
         raft_index match = progress[i].match;
         MUST(progress[i].next > match, "B18: next of %u is not above match", i + 1);
+        MUST(progress[i].snapshot ? match < n->log.base : progress[i].next > n->log.base,
+             "B52: %u needs entry %" PRIu64 " of a log that begins after %" PRIu64, i + 1,
+             progress[i].next, n->log.base);
         MUST(match <= n->log.last, "B18: match of %u is beyond the log", i + 1);
         MUST(match == 0 || other->disk_term != n->update.term ||
-                 (other->disk.last >= match && other->disk.at[match].chain == n->log.at[match].chain),
+                 (other->disk.last >= match &&
+                  core_chain_at(w, &other->disk, match) == core_chain_at(w, &n->log, match)),
              "B15: %" PRIu64 " believes that %u has entry %" PRIu64, n->id, i + 1, match);
     }
 }
@@ -146,6 +167,9 @@ void core_check_step(struct core_world *w, struct core_node *n, raft_term term, 
                      raft_index commit)
 {
     MUST(raft_last_index(n->raft) == n->log.last, "the trail's end");
+    MUST(raft_first_index(n->raft) == n->log.base + 1, "the trail's beginning");
+    MUST(raft_term_at(n->raft, n->log.base) == (n->log.base == 0 ? 0 : n->log.at[n->log.base].term),
+         "the term of what went last");
     check_term(w, n, term, vote);
     check_commit(w, n, commit);
     check_leader(w, n);
@@ -189,7 +213,7 @@ void core_check_release(struct core_world *w, const struct core_node *n, const s
         check_vote(w, n, msg);
     raft_index match = msg->append_reply.match;
     if (msg->type == RAFT_APPEND_REPLY && msg->append_reply.ok && n->disk_term == msg->term)
-        MUST(n->disk.last >= match && n->disk.at[match].chain == packet->chain,
+        MUST(n->disk.last >= match && core_chain_at(w, &n->disk, match) == packet->chain,
              "I17: %" PRIu64 " acknowledges entry %" PRIu64 " before it is on disk", n->id, match);
 }
 
@@ -198,7 +222,7 @@ void core_check_end(struct core_world *w)
 {
     for (uint32_t i = 0; i < w->n; i++) {
         const struct core_node *n = w->node[i];
-        for (raft_index k = 1; n->up && k <= n->log.last; k++)
+        for (raft_index k = n->log.base + 1; n->up && k <= n->log.last; k++)
             MUST(raft_term_at(n->raft, k) == n->log.at[k].term, "the trail of %u at %" PRIu64, i + 1, k);
     }
 }

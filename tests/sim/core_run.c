@@ -45,6 +45,12 @@ static void draw_options(struct core_world *w)
     o->split = sim_below(r, 4) == 0 ? sim_between(r, 1, 3) : 0;
     o->cut = sim_below(r, 4) == 0 ? sim_between(r, 1, 4) : 0;
     o->read = sim_swarm(r, 600);
+    o->compact_us = 1000 * sim_swarm(r, 300);
+    o->keep = sim_swarm(r, 100);
+    o->fetch_us = 1000 + 1000 * sim_swarm(r, 1500);
+    o->fetch_loss = sim_swarm(r, 300);
+    o->unasked = sim_swarm(r, 300);
+    o->careless = sim_below(r, 2) == 0;
     o->wild_clocks = sim_below(r, 2) == 0;
     o->keep_writes = sim_below(r, 3) == 0;
 }
@@ -330,6 +336,15 @@ static void happen(struct core_world *w)
         if (!w->healed)
             disturb(w);
         break;
+    case CORE_COMPACT:
+        core_compact(w);
+        break;
+    case CORE_OPEN:
+        core_open(w, event.a, event.b, event.c);
+        break;
+    case CORE_FETCHED:
+        core_fetched(w, event.a);
+        break;
     case CORE_TIMER:
     case CORE_DISK:
     case CORE_RESTART:
@@ -370,7 +385,7 @@ static void heal(struct core_world *w)
                 core_crash(w, i, 0);
             continue;
         }
-        n->paused = false;
+        n->paused = n->fetching = false;
         if (!n->up)
             core_restart(w, i, sim_below(r, 2) == 0 ? 0 : n->commit_seen);
         struct raft_event event = { .type = RAFT_DISK };
@@ -487,6 +502,8 @@ void core_run(uint64_t seed, uint64_t *marks)
     start_nodes(w);
     sim_heap_add(&w->heap, w->now_us + 1, CORE_CLIENT, 0, 0, 0);
     sim_heap_add(&w->heap, w->now_us + sim_below(&w->random, 400000), CORE_FAULT, 0, 0, 0);
+    if (w->options.compact_us > 0)
+        sim_heap_add(&w->heap, w->now_us + 1, CORE_COMPACT, 0, 0, 0);
     for (uint32_t i = 0; i < w->options.events && w->highest_term + 64 < CORE_TERMS_MAX; i++)
         happen(w);
     heal(w);

@@ -46,7 +46,7 @@ static void on_trace(void *arg, uint32_t what, const uint64_t v[4])
 static void log_put(struct core_world *w, struct core_log *log, raft_index first,
                     const struct core_entry *entries, uint32_t n)
 {
-    MUST(first >= 1 && first <= log->last + 1, "a hole in the log before %" PRIu64, first);
+    MUST(first > log->base && first <= log->last + 1, "a hole in the log before %" PRIu64, first);
     MUST(first + n - 1 <= CORE_LOG_MAX, "the simulator's log is full");
     for (uint32_t i = 0; i < n; i++) {
         struct core_entry *entry = &log->at[first + i];
@@ -57,7 +57,7 @@ static void log_put(struct core_world *w, struct core_log *log, raft_index first
     log->last = first + n - 1;
 }
 
-static void disk_start(struct core_world *w, uint32_t node)
+void core_disk_start(struct core_world *w, uint32_t node)
 {
     struct core_node *n = w->node[node];
     if (!n->up || n->writing > 0 || n->n_writes == 0)
@@ -67,18 +67,45 @@ static void disk_start(struct core_world *w, uint32_t node)
     sim_heap_add(&w->heap, w->now_us + us, CORE_DISK, node, n->life, 0);
 }
 
+struct core_write *core_write_new(struct core_world *w, struct core_node *n)
+{
+    (void)w;
+    MUST(n->n_writes < CORE_WRITES_MAX, "the simulator's write queue is full");
+    struct core_write *write = &n->writes[(n->first_write + n->n_writes++) % CORE_WRITES_MAX];
+    write->what = write->n = 0;
+    write->base = 0;
+    return write;
+}
+
+/* The log begins after the snapshot now. */
+static void save_base(struct core_world *w, struct core_node *n, struct core_write *write,
+                      const struct core_entry *snapshot)
+{
+    const struct raft_update *u = &n->update;
+    core_check_install(w, n, snapshot);
+    write->base = u->save.base;
+    write->keep = u->save.keep;
+    write->snapshot = *snapshot;
+    w->marks[CORE_SUFFIX_KEPT] += u->save.keep && n->log.last > u->save.base;
+    w->marks[CORE_SUFFIX_DROPPED] += !u->save.keep && n->log.last > u->save.base;
+    n->log.base = n->installed = u->save.base;
+    n->log.at[n->log.base] = *snapshot;
+    if (!u->save.keep)
+        n->log.last = n->log.base;
+}
+
 static void save(struct core_world *w, struct core_node *n, const struct core_entry *entries)
 {
     const struct raft_update *u = &n->update;
     if (u->ticket == 0)
         return;
-    MUST(n->n_writes < CORE_WRITES_MAX, "the simulator's write queue is full");
-    struct core_write *write = &n->writes[(n->first_write + n->n_writes++) % CORE_WRITES_MAX];
-    write->ticket = u->ticket;
+    struct core_write *write = core_write_new(w, n);
+    write->ticket = n->issued = u->ticket;
     write->what = u->what;
     write->term = u->term;
     write->vote = u->vote;
-    write->n = 0;
+    if (u->what & RAFT_SAVE_BASE)
+        save_base(w, n, write, entries);
     if (u->what & RAFT_SAVE_ENTRIES) {
         struct core_entry noop = { .term = u->term, .kind = RAFT_NOOP };
         const struct core_entry *new = u->what & RAFT_SAVE_NOOP ? &noop : entries + u->save.skip;
@@ -93,7 +120,28 @@ static void save(struct core_world *w, struct core_node *n, const struct core_en
     }
     TRACE("            n%u saves ticket=%" PRIu64 "%s first=%" PRIu64 " n=%u", core_place(n->id) + 1,
           u->ticket, u->what & RAFT_SAVE_VOTE ? " vote" : "", write->n > 0 ? write->first : 0, write->n);
-    disk_start(w, core_place(n->id));
+    core_disk_start(w, core_place(n->id));
+}
+
+/* Together with the log the state changes: where the log begins after a snapshot, that is the state,
+ * at the latest after a restart. */
+static void base_stored(struct core_world *w, struct core_node *n, const struct core_write *write)
+{
+    if (write->base <= n->disk.base)
+        return;
+    if (write->what & RAFT_SAVE_BASE) {
+        bool same = write->base <= n->disk.last &&
+                    core_chain_at(w, &n->disk, write->base) == write->snapshot.chain;
+        MUST(!write->keep || same, "B53: the disk of %" PRIu64 " has not what is kept", n->id);
+        MUST(write->base > n->state, "I16: the state of %" PRIu64 " goes back", n->id);
+        n->state = write->base;
+        n->disk.at[write->base] = write->snapshot;
+        if (!write->keep)
+            n->disk.last = write->base;
+    }
+    MUST(write->base <= n->state && write->base <= n->disk.last,
+         "B53: a hole between state and log of %" PRIu64, n->id);
+    n->disk.base = write->base;
 }
 
 static void stored(struct core_world *w, struct core_node *n)
@@ -106,6 +154,7 @@ static void stored(struct core_world *w, struct core_node *n)
     }
     if (write->what & RAFT_SAVE_ENTRIES)
         log_put(w, &n->disk, write->first, write->entries, write->n);
+    base_stored(w, n, write);
     n->durable = write->ticket;
     n->first_write = (n->first_write + 1) % CORE_WRITES_MAX;
     n->n_writes--;
@@ -148,13 +197,15 @@ static void hold(struct core_world *w, struct core_node *n, const struct raft_ms
     packet->msg = *msg;
     if (msg->type == RAFT_APPEND) {
         MUST(msg->append.n <= CORE_BATCH_MAX, "an append larger than configured");
-        MUST(msg->append.prev + msg->append.n <= n->log.last, "an append of what is not there");
+        MUST(msg->append.prev >= n->log.base && msg->append.prev + msg->append.n <= n->log.last,
+             "B21: an append of what is not there");
         memcpy(packet->entries, &n->log.at[msg->append.prev + 1],
                msg->append.n * sizeof packet->entries[0]);
     } else if (msg->type == RAFT_APPEND_REPLY && msg->append_reply.ok) {
         MUST(msg->append_reply.match <= n->log.last, "an acknowledgement of what is not there");
-        packet->chain = n->log.at[msg->append_reply.match].chain;
+        packet->chain = core_chain_at(w, &n->log, msg->append_reply.match);
     }
+    w->marks[CORE_SNAPSHOTS_OFFERED] += msg->type == RAFT_SNAPSHOT;
     n->held[n->n_held++] = number;
 }
 
@@ -199,7 +250,8 @@ void core_deliver(struct core_world *w, uint32_t number)
 static const char *event_name(const struct raft_event *event)
 {
     static const char *const names[RAFT_EVENT_TYPES] = { "tick", "recv", "propose", "read",
-                                                         "transfer", "unreachable", "sent", "disk" };
+                                                         "transfer", "unreachable", "sent", "disk", "change",
+                                                         "compacted", "installed" };
     return event->type == RAFT_RECV ? raft_msg_type_name(event->recv.msg->type) : names[event->type];
 }
 
@@ -262,6 +314,8 @@ enum raft_status core_world_step(struct core_world *w, uint32_t node, const stru
         trace_step(w, n, event, status);
     save(w, n, entries);
     core_check_step(w, n, term, vote, commit);
+    if (n->update.what & RAFT_FETCH)
+        core_fetch(w, node);
     hold_messages(w, node);
     release_held(w, n);
     core_timer_set(w, node);
@@ -319,7 +373,7 @@ void core_disk_done(struct core_world *w, uint32_t node)
     for (; n->writing > 0; n->writing--)
         stored(w, n);
     release_held(w, n);
-    disk_start(w, node);
+    core_disk_start(w, node);
 }
 
 /* ---- life and death */
@@ -338,18 +392,12 @@ void core_crash(struct core_world *w, uint32_t node, uint32_t kept)
     w->marks[CORE_CRASHES_WITH_LOSS] += n->n_writes > kept;
     for (uint32_t i = 0; i < kept; i++)
         stored(w, n);
+    for (uint32_t i = 0; i < n->n_writes; i++)
+        w->marks[CORE_INSTALLS_LOST] +=
+            (n->writes[(n->first_write + i) % CORE_WRITES_MAX].what & RAFT_SAVE_BASE) != 0;
+    n->fetching = false;
     n->n_writes = n->writing = 0;
     n->timer_us = UINT64_MAX;
-}
-
-/* What a node can know to be committed when it starts is durable on its own disk, too: its state
- * never gets ahead of its log. */
-static raft_index known_committed(const struct core_world *w, const struct core_node *n, raft_index applied)
-{
-    raft_index known = applied < n->disk.last ? applied : n->disk.last;
-    while (n->disk.at[known].chain != w->committed_at[known].chain)
-        known--;
-    return known;
 }
 
 void core_restart(struct core_world *w, uint32_t node, raft_index applied)
@@ -357,21 +405,29 @@ void core_restart(struct core_world *w, uint32_t node, raft_index applied)
     static struct raft_run runs[CORE_LOG_MAX];
     struct core_node *n = w->node[node];
     uint32_t n_runs = 0;
+    raft_index base = n->disk.base;
     n->log.last = n->disk.last;
-    memcpy(n->log.at, n->disk.at, (n->disk.last + 1) * sizeof n->log.at[0]);
-    for (raft_index i = 1; i <= n->log.last; i++) {
-        if (i == 1 || n->log.at[i].term != n->log.at[i - 1].term)
+    n->log.base = base;
+    memcpy(&n->log.at[base], &n->disk.at[base], (n->disk.last + 1 - base) * sizeof n->log.at[0]);
+    for (raft_index i = base + 1; i <= n->log.last; i++) {
+        if (i == base + 1 || n->log.at[i].term != n->log.at[i - 1].term)
             runs[n_runs++] = (struct raft_run){ i, n->log.at[i].term };
     }
     struct raft_boot boot = { .term = n->disk_term, .vote = n->disk_vote,
+                              .base_index = base, .base_term = base == 0 ? 0 : n->log.at[base].term,
                               .last_index = n->log.last, .members = w->members, .runs = runs,
                               .n_runs = n_runs };
-    boot.commit = known_committed(w, n, applied);
-    TRACE("%10" PRIu64 "  n%u starts term=%" PRIu64 " vote=%" PRIu64 " last=%" PRIu64
-          " applied=%" PRIu64, w->now_us, node + 1, boot.term, boot.vote, boot.last_index, boot.commit);
+    /* What a node can know to be committed when it starts is durable on its own disk, too: its state
+     * never gets ahead of its log. */
+    boot.commit = core_known_committed(w, n, applied);
+    n->state = boot.commit;
+    TRACE("%10" PRIu64 "  n%u starts term=%" PRIu64 " vote=%" PRIu64 " base=%" PRIu64 " last=%" PRIu64
+          " applied=%" PRIu64, w->now_us, node + 1, boot.term, boot.vote, base, boot.last_index,
+          boot.commit);
     n->config.seed = sim_draw(&w->random); /* a new life draws other timeouts */
     raft_init(n->raft, &n->config, &boot, core_now(w, node));
-    n->durable = 0;
+    n->issued = n->durable = 0;
+    n->installed = 0;
     n->update.what = n->update.n_msgs = n->update.n_reads = 0;
     n->update.term = n->disk_term;
     n->update.vote = n->disk_vote;
@@ -423,9 +479,11 @@ static void node_forget(struct core_node *n)
     n->timer_us = UINT64_MAX;
     n->disk_term = 0;
     n->disk_vote = 0;
-    n->durable = 0;
+    n->issued = n->durable = 0;
+    n->state = 0;
+    n->fetching = false;
     n->writing = n->first_write = n->n_writes = n->n_held = 0;
-    n->log.last = n->disk.last = 0;
+    n->log.last = n->disk.last = n->log.base = n->disk.base = 0;
     memset(&n->log.at[0], 0, sizeof n->log.at[0]);
     memset(&n->disk.at[0], 0, sizeof n->disk.at[0]);
 }
@@ -446,6 +504,7 @@ void core_world_begin(struct core_world *w, uint64_t seed, uint64_t *marks)
         w->packets[i].next_free = i + 1;
     w->free_packet = 0;
     w->next_value = 0;
+    memset(w->transfers, 0, sizeof w->transfers);
     memset(w->leader_of, 0, (w->highest_term + 2) * sizeof w->leader_of[0]);
     memset(w->vote_of, 0, (w->highest_term + 2) * sizeof w->vote_of[0]);
     memset(w->candidates_of, 0, (w->highest_term + 2) * sizeof w->candidates_of[0]);

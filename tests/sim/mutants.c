@@ -39,6 +39,12 @@ static const struct planted planted[] = {
     { "window-leaks", SIM_CORE, 2000, "an append in flight is never taken off the window (B26)", false },
     { "heartbeat-tells-nothing", SIM_CORE, 2000, "a commit told in a lost append is not told again (B25)", false },
     { "pre-vote-refusal-silent", SIM_CORE, 5000, "a refused pre-vote does not tell the term (B7)", false },
+    { "snapshot-next-off-by-one", SIM_CORE, 5000, "next at base gets neither entry nor snapshot (B52)", false },
+    { "snapshot-offered-once", SIM_CORE, 2000, "a lost offer of a snapshot is not repeated (B54)", false },
+    { "old-snapshot-installed", SIM_CORE, 2000, "a snapshot older than the log replaces it (B51)", false },
+    { "conflicting-suffix-kept", SIM_CORE, 5000, "what is behind another entry survives a snapshot", false },
+    { "snapshot-vote-cleared", SIM_CORE, 2000, "a snapshot clears the vote (B3)", false },
+    { "compacted-prev-matches", SIM_CORE, 5000, "an entry without a term matches a compacted log (B21)", false },
     { "reply-before-ticket", SIM_NODE, 500, "a reply is released before its ticket (B1, B15)", false },
     { "applied-without-effects", SIM_NODE, 500, "the applied index is stored apart from its effects (B44)", false },
     { "state-ahead-of-log", SIM_NODE, 3000, "the state is flushed before the log has its entries (B44)", false },
@@ -61,8 +67,7 @@ static const struct planted planted[] = {
 static const char *const waiting[] = {
     "accept a second membership change (B29, B30): no membership changes yet",
     "let a removed node vote (B10): no membership changes yet",
-    "lose the deduplication table in a snapshot (B47): neither exists yet",
-    "next index off by one at the snapshot (B52): no snapshots yet",
+    "lose the deduplication table in a snapshot (B47): there is none yet",
     "lose a watch event at a compaction: no watches yet",
 };
 

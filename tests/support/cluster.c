@@ -218,7 +218,8 @@ static void deliver(struct cluster *cluster, struct packet *packet)
 static void start(struct cluster *cluster, uint32_t i)
 {
     struct member *member = &cluster->members[i];
-    struct storage_options storage = { .wake = storage_wake, .wake_arg = member };
+    struct storage_options storage = { .wake = storage_wake, .wake_arg = member,
+                                       .log_map_bytes = cluster->options.log_map_bytes };
     member->network.ops = &net_ops;
     member->log = log_memory_open(member->disk, &storage);
     member->state = state_memory_open(member->disk, &storage);
@@ -230,8 +231,11 @@ static void start(struct cluster *cluster, uint32_t i)
                                   .heartbeat_ms = 50,
                                   .batch_entries = 100,
                                   .flush_ms = 1000,
-                                  .log_keep = UINT64_MAX,
+                                  .log_keep = cluster->options.log_keep > 0
+                                                  ? cluster->options.log_keep : UINT64_MAX,
                                   .log_keep_bytes = UINT64_MAX,
+                                  .snapshot_part = cluster->options.snapshot_part,
+                                  .snapshot_rate = cluster->options.snapshot_rate,
                                   .pending_bytes_max = PENDING_BYTES_MAX,
                                   .seed = draw(cluster),
                                   .pre_vote = true,

@@ -128,6 +128,36 @@ START_TEST(impossible_votes_and_heartbeats_are_refused)
 }
 END_TEST
 
+START_TEST(impossible_snapshots_are_refused)
+{
+    setup();
+    struct raft_msg offer = { .type = RAFT_SNAPSHOT, .from = 2, .term = 4 };
+    must_refuse(offer, NO_TERMS); /* of nothing */
+    offer.snapshot.base_term = 2;
+    must_refuse(offer, NO_TERMS);
+    offer.snapshot.base = 9;
+    offer.snapshot.base_term = 0;
+    must_refuse(offer, NO_TERMS);
+    offer.snapshot.base_term = 5; /* of a term that has not begun */
+    must_refuse(offer, NO_TERMS);
+    offer.snapshot.base_term = 4;
+    offer.snapshot.base = UINT64_MAX;
+    must_refuse(offer, NO_TERMS);
+    offer.snapshot.base = 2; /* contradicts a committed entry */
+    offer.snapshot.base_term = 3;
+    must_refuse(offer, NO_TERMS);
+    offer.snapshot.base_term = 2;
+    offer.from = 3; /* a second leader in one term */
+    must_refuse(offer, NO_TERMS);
+    offer.from = 2;
+    offer.term = 0;
+    must_refuse(offer, NO_TERMS);
+    offer.term = UINT64_MAX;
+    must_refuse(offer, NO_TERMS);
+    bench_fini(&b);
+}
+END_TEST
+
 START_TEST(impossible_answers_are_refused_by_a_leader)
 {
     bench_init(&b, 3, 0);
@@ -203,6 +233,10 @@ START_TEST(noise_is_survived)
                 bench_propose(&b, 1);
             if (rand() % 10 == 0)
                 bench_read(&b, i);
+            if (rand() % 10 == 0)
+                bench_compacted(&b, (raft_index)rand() % 12);
+            if (rand() % 20 == 0)
+                bench_installed(&b, (raft_index)rand() % 20, b.u.term - (raft_term)rand() % 2);
         }
         bench_fini(&b);
     }
@@ -261,6 +295,7 @@ int main(void)
         strangers_are_refused,
         impossible_appends_are_refused,
         impossible_votes_and_heartbeats_are_refused,
+        impossible_snapshots_are_refused,
         impossible_answers_are_refused_by_a_leader,
         noise_is_survived,
         the_last_term_is_never_passed,

@@ -42,6 +42,33 @@ START_TEST(trail_may_be_empty)
 }
 END_TEST
 
+START_TEST(trail_is_compacted_within_and_between_terms)
+{
+    for (raft_index base = 0; base <= 6; base++) {
+        static const raft_term term_at[] = { 0, 1, 1, 4, 4, 5, 5 };
+        trail_init(&trail, 0, 0, 0, NULL, 0);
+        trail_append(&trail, 1, 2);
+        trail_append(&trail, 4, 2);
+        trail_append(&trail, 5, 2);
+        trail_compact(&trail, base);
+        ck_assert_uint_eq(trail.last, 6);
+        for (raft_index i = 0; i <= 7; i++)
+            ck_assert_uint_eq(trail_term(&trail, i), i < base || i > 6 ? 0 : term_at[i]);
+        ck_assert_uint_eq(trail_last_term(&trail), 5);
+        trail_append(&trail, 5, 1);
+        ck_assert_uint_eq(trail_term(&trail, 7), 5);
+        trail_truncate(&trail, base + 1);
+        ck_assert_uint_eq(trail_last_term(&trail), term_at[base]);
+        trail_reset(&trail, 9, 8);
+        ck_assert_uint_eq(trail.last, 9);
+        ck_assert_uint_eq(trail_last_term(&trail), 8);
+    }
+    const struct raft_run runs[] = { { 11, 2 }, { 13, 4 } }; /* base within a term */
+    trail_init(&trail, 10, 2, 14, runs, 2);
+    ck_assert_uint_eq(trail_term(&trail, 12), 2);
+}
+END_TEST
+
 START_TEST(trail_finds_by_whole_terms)
 {
     trail_init(&trail, 0, 0, 0, NULL, 0);
@@ -58,20 +85,21 @@ START_TEST(trail_finds_by_whole_terms)
 }
 END_TEST
 
-/* Random appends and truncations; the array is the truth. */
+/* Random appends, truncations and compactions; the array is the truth. */
 START_TEST(trail_agrees_with_an_array)
 {
     enum { LOG = 400 };
     raft_term log[LOG + 1];
     srand(11);
     for (uint32_t round = 0; round < 200; round++) {
-        raft_index last = 0;
+        raft_index last = 0, base = 0;
         raft_term term = 1;
         memset(log, 0, sizeof log);
         trail_init(&trail, 0, 0, 0, NULL, 0);
         for (uint32_t step = 0; step < 60; step++) {
-            if (rand() % 3 == 0 && last > 0) {
-                last -= (raft_index)rand() % (last < 9 ? last : 9);
+            if (rand() % 3 == 0 && last > base) {
+                raft_index most = last - base < 9 ? last - base : 9;
+                last -= (raft_index)rand() % (most + 1);
                 trail_truncate(&trail, last + 1);
             }
             term += (raft_term)rand() % 3;
@@ -79,15 +107,21 @@ START_TEST(trail_agrees_with_an_array)
             for (uint64_t i = 0; i < count; i++)
                 log[++last] = term;
             trail_append(&trail, term, count);
+            if (rand() % 8 == 0) {
+                base += (raft_index)rand() % (last - base + 1);
+                trail_compact(&trail, base);
+                ck_assert_uint_eq(trail.base, base);
+            }
             raft_index at = (raft_index)rand() % (last + 1);
             raft_term most = (raft_term)rand() % (term + 2);
-            ck_assert_uint_eq(trail_term(&trail, at), log[at]);
-            while (at > 0 && log[at] > most)
+            ck_assert_uint_eq(trail_term(&trail, at), at < base ? 0 : log[at]);
+            ck_assert_uint_eq(trail_last_term(&trail), log[last]);
+            while (at > base && log[at] > most)
                 at--;
-            ck_assert_uint_eq(trail_find(&trail, at, most), at);
+            ck_assert_uint_eq(trail_find(&trail, at, most), at > base ? at : base);
         }
         for (raft_index i = 1; i <= last; i++)
-            ck_assert_uint_eq(trail_term(&trail, i), log[i]);
+            ck_assert_uint_eq(trail_term(&trail, i), i < base ? 0 : log[i]);
         ck_assert_uint_eq(trail_term(&trail, last + 1), 0);
     }
 }
@@ -178,6 +212,7 @@ int main(void)
     TCase *tc = tcase_create("leaves");
     tcase_add_test(tc, trail_tells_terms);
     tcase_add_test(tc, trail_may_be_empty);
+    tcase_add_test(tc, trail_is_compacted_within_and_between_terms);
     tcase_add_test(tc, trail_finds_by_whole_terms);
     tcase_add_test(tc, trail_agrees_with_an_array);
     tcase_add_test(tc, trail_forgets_its_oldest_terms);

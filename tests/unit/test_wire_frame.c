@@ -113,28 +113,28 @@ START_TEST(the_other_frames_keep_their_fields)
         struct slice rest = blob_slice(blobs[i]);
         ck_assert_int_eq(frame_decode(&rest, &scratch, &back[i]), OK);
     }
-    ck_assert_uint_eq(back[7].forward.timeout_ms, 5000);
-    ck_assert_uint_eq(back[7].forward.term, 12);
-    expect_slice(back[7].forward.command, blob_slice(samples.command));
-    ck_assert_int_eq(back[8].forward_reply.err, OK);
-    ck_assert_int_eq(back[8].forward_reply.outcome, OUTCOME_APPLIED);
-    expect_slice(back[8].forward_reply.result, blob_slice(samples.result));
-    ck_assert_int_eq(back[9].forward_reply.err, ERR_OVERLOADED);
-    ck_assert_int_eq(back[9].forward_reply.outcome, OUTCOME_NOT_APPLIED);
-    ck_assert(back[10].read_index.lease);
-    ck_assert(back[11].read_index_reply.ok);
-    ck_assert_uint_eq(back[11].read_index_reply.index, 99);
-    ck_assert_uint_eq(back[12].request, UINT64_MAX);
-    ck_assert_uint_eq(back[13].info_reply.last, 103);
-    ck_assert_uint_eq(back[13].info_reply.n, 2);
-    ck_assert_uint_eq(back[13].info_reply.members[1].silence_ms, UINT64_MAX);
-    ck_assert(back[13].info_reply.members[0].voter && !back[13].info_reply.members[1].voter);
-    ck_assert_uint_eq(back[14].digest.index, 103);
-    ck_assert_uint_eq(back[14].digest.agreed_index, 99);
-    ck_assert_uint_eq(back[14].digest.agreed, 0x0123456789abcdef);
-    ck_assert(back[14].digest.undecided);
-    ck_assert(back[15].digest_reply.known);
-    ck_assert_uint_eq(back[15].digest_reply.digest, UINT64_MAX);
+    ck_assert_uint_eq(back[8].forward.timeout_ms, 5000);
+    ck_assert_uint_eq(back[8].forward.term, 12);
+    expect_slice(back[8].forward.command, blob_slice(samples.command));
+    ck_assert_int_eq(back[9].forward_reply.err, OK);
+    ck_assert_int_eq(back[9].forward_reply.outcome, OUTCOME_APPLIED);
+    expect_slice(back[9].forward_reply.result, blob_slice(samples.result));
+    ck_assert_int_eq(back[10].forward_reply.err, ERR_OVERLOADED);
+    ck_assert_int_eq(back[10].forward_reply.outcome, OUTCOME_NOT_APPLIED);
+    ck_assert(back[11].read_index.lease);
+    ck_assert(back[12].read_index_reply.ok);
+    ck_assert_uint_eq(back[12].read_index_reply.index, 99);
+    ck_assert_uint_eq(back[13].request, UINT64_MAX);
+    ck_assert_uint_eq(back[14].info_reply.last, 103);
+    ck_assert_uint_eq(back[14].info_reply.n, 2);
+    ck_assert_uint_eq(back[14].info_reply.members[1].silence_ms, UINT64_MAX);
+    ck_assert(back[14].info_reply.members[0].voter && !back[14].info_reply.members[1].voter);
+    ck_assert_uint_eq(back[15].digest.index, 103);
+    ck_assert_uint_eq(back[15].digest.agreed_index, 99);
+    ck_assert_uint_eq(back[15].digest.agreed, 0x0123456789abcdef);
+    ck_assert(back[15].digest.undecided);
+    ck_assert(back[16].digest_reply.known);
+    ck_assert_uint_eq(back[16].digest_reply.digest, UINT64_MAX);
     for (int i = SAMPLE_RAFT_FRAMES; i < SAMPLE_FRAMES; i++)
         blob_unref(blobs[i]);
     samples_fini(&samples);
@@ -278,14 +278,16 @@ END_TEST
 
 START_TEST(a_message_that_no_server_sends_is_refused)
 {
-    struct frame bad[6], back;
+    struct frame bad[8], back;
     bad[0] = sample_msg(RAFT_HEARTBEAT), bad[0].raft.msg.from = 0;
     bad[1] = sample_msg(RAFT_HEARTBEAT), bad[1].raft.msg.to = 0;
     bad[2] = sample_msg(RAFT_HEARTBEAT), bad[2].raft.msg.to = bad[2].raft.msg.from;
     bad[3] = sample_msg(RAFT_TIMEOUT_NOW), bad[3].raft.msg.term = 0;
     bad[4] = sample_msg(RAFT_VOTE), bad[4].raft.msg.vote.last_term = 3; /* of no entry */
     bad[5] = sample_msg(RAFT_HEARTBEAT), bad[5].raft.msg.heartbeat.commit_term = 3;
-    for (int i = 0; i < 6; i++) {
+    bad[6] = sample_msg(RAFT_SNAPSHOT); /* of nothing */
+    bad[7] = sample_msg(RAFT_SNAPSHOT), bad[7].raft.msg.snapshot.base = 5;
+    for (int i = 0; i < 8; i++) {
         struct blob *blob = frame_encode(&bad[i]);
         ck_assert_msg(decode_one(blob, &back) == ERR_CORRUPT, "bad message %d", i);
         blob_unref(blob);
@@ -345,6 +347,8 @@ START_TEST(the_frames_stay_as_they_are)
         "020000000000000009000000000000003930000000000000",
         "6ccebe8d7ea9db6d3800000001000000000000000000000007000000000000000100000000000000"
         "02000000000000000900000000000000",
+        "032ee64190c000624800000001000000000000000000000008000000000000000100000000000000"
+        "0200000000000000090000000000000064000000000000000700000000000000",
         "dd8cdbfe8f9d80138800000002000000010000000000000088130000000000000c00000000000000"
         "010000000700000001000100050000006176616c756501010100000000003a000000000000006201"
         "020100020000006100ff020101000000000000000000000000006303000000000000000300040000"

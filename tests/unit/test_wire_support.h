@@ -84,7 +84,7 @@ static inline struct command_result sample_result(struct kv_result results[SAMPL
                                     .n = SAMPLE_RESULTS, .results = results };
 }
 
-enum { SAMPLE_FRAMES = 16, SAMPLE_RAFT_FRAMES = 7, SAMPLE_RECORDS = 3 };
+enum { SAMPLE_FRAMES = 17, SAMPLE_RAFT_FRAMES = 8, SAMPLE_RECORDS = 3 };
 
 /* One frame of every type and every Raft message; `records` become the append's and are to be
  * released by the caller, as is `result`. */
@@ -141,6 +141,9 @@ static inline void sample_raft_frames(struct samples *samples)
     frames[5] = sample_msg(RAFT_HEARTBEAT_REPLY);
     frames[5].raft.msg.heartbeat_reply.round = 12345;
     frames[6] = sample_msg(RAFT_TIMEOUT_NOW);
+    frames[7] = sample_msg(RAFT_SNAPSHOT);
+    frames[7].raft.msg.snapshot.base = 100;
+    frames[7].raft.msg.snapshot.base_term = 7;
 }
 
 static inline void samples_init(struct samples *samples)
@@ -157,39 +160,39 @@ static inline void samples_init(struct samples *samples)
     sample_raft_frames(samples);
 
     struct frame *frames = samples->frames;
-    frames[7] = (struct frame){ .type = FRAME_FORWARD, .request = 1 };
-    frames[7].forward.timeout_ms = 5000;
-    frames[7].forward.term = 12;
-    frames[7].forward.command = blob_slice(samples->command);
-    frames[8] = (struct frame){ .type = FRAME_FORWARD_REPLY, .request = 1 };
-    frames[8].forward_reply.err = OK;
-    frames[8].forward_reply.outcome = OUTCOME_APPLIED;
-    frames[8].forward_reply.result = blob_slice(samples->result);
-    frames[9] = (struct frame){ .type = FRAME_FORWARD_REPLY, .request = 2 };
-    frames[9].forward_reply.err = ERR_OVERLOADED;
-    frames[9].forward_reply.outcome = OUTCOME_NOT_APPLIED;
-    frames[10] = (struct frame){ .type = FRAME_READ_INDEX, .request = 3 };
-    frames[10].read_index.lease = true;
-    frames[11] = (struct frame){ .type = FRAME_READ_INDEX_REPLY, .request = 3 };
-    frames[11].read_index_reply.ok = true;
-    frames[11].read_index_reply.index = 99;
-    frames[12] = (struct frame){ .type = FRAME_INFO, .request = UINT64_MAX };
-    frames[13] = (struct frame){ .type = FRAME_INFO_REPLY, .request = UINT64_MAX };
-    frames[13].info_reply.term = 9;
-    frames[13].info_reply.commit = 99;
-    frames[13].info_reply.last = 103;
-    frames[13].info_reply.n = 2;
-    frames[13].info_reply.members[0] = (struct info_member){ 1, 103, 0, true };
-    frames[13].info_reply.members[1] = (struct info_member){ 2, 0, UINT64_MAX, false };
-    frames[14] = (struct frame){ .type = FRAME_DIGEST, .request = 4 };
-    frames[14].digest.term = 9;
-    frames[14].digest.index = 103;
-    frames[14].digest.agreed_index = 99;
-    frames[14].digest.agreed = 0x0123456789abcdef;
-    frames[14].digest.undecided = true;
-    frames[15] = (struct frame){ .type = FRAME_DIGEST_REPLY, .request = 4 };
-    frames[15].digest_reply.known = true;
-    frames[15].digest_reply.digest = UINT64_MAX;
+    frames[8] = (struct frame){ .type = FRAME_FORWARD, .request = 1 };
+    frames[8].forward.timeout_ms = 5000;
+    frames[8].forward.term = 12;
+    frames[8].forward.command = blob_slice(samples->command);
+    frames[9] = (struct frame){ .type = FRAME_FORWARD_REPLY, .request = 1 };
+    frames[9].forward_reply.err = OK;
+    frames[9].forward_reply.outcome = OUTCOME_APPLIED;
+    frames[9].forward_reply.result = blob_slice(samples->result);
+    frames[10] = (struct frame){ .type = FRAME_FORWARD_REPLY, .request = 2 };
+    frames[10].forward_reply.err = ERR_OVERLOADED;
+    frames[10].forward_reply.outcome = OUTCOME_NOT_APPLIED;
+    frames[11] = (struct frame){ .type = FRAME_READ_INDEX, .request = 3 };
+    frames[11].read_index.lease = true;
+    frames[12] = (struct frame){ .type = FRAME_READ_INDEX_REPLY, .request = 3 };
+    frames[12].read_index_reply.ok = true;
+    frames[12].read_index_reply.index = 99;
+    frames[13] = (struct frame){ .type = FRAME_INFO, .request = UINT64_MAX };
+    frames[14] = (struct frame){ .type = FRAME_INFO_REPLY, .request = UINT64_MAX };
+    frames[14].info_reply.term = 9;
+    frames[14].info_reply.commit = 99;
+    frames[14].info_reply.last = 103;
+    frames[14].info_reply.n = 2;
+    frames[14].info_reply.members[0] = (struct info_member){ 1, 103, 0, true };
+    frames[14].info_reply.members[1] = (struct info_member){ 2, 0, UINT64_MAX, false };
+    frames[15] = (struct frame){ .type = FRAME_DIGEST, .request = 4 };
+    frames[15].digest.term = 9;
+    frames[15].digest.index = 103;
+    frames[15].digest.agreed_index = 99;
+    frames[15].digest.agreed = 0x0123456789abcdef;
+    frames[15].digest.undecided = true;
+    frames[16] = (struct frame){ .type = FRAME_DIGEST_REPLY, .request = 4 };
+    frames[16].digest_reply.known = true;
+    frames[16].digest_reply.digest = UINT64_MAX;
 }
 
 static inline void samples_fini(struct samples *samples)
