@@ -68,7 +68,8 @@ struct peer {
     uint32_t lives[8], life;    /* the newest lives that it forwarded in, and the place of the last */
     uint32_t last_forward;      /* in that life */
     raft_index cut_short;       /* the last append to it was sent only up to here; 0: whole */
-    enum { DIGEST_NONE, DIGEST_PASSED, DIGEST_KNOWN } digest_answer; /* in this round */
+    bool digest_answered;       /* in this round, with the next two */
+    enum digest_answer digest_answer;
     uint64_t digest;
     bool digest_told, digest_logged; /* what this round came to; that it differs */
 };

@@ -188,7 +188,7 @@ static inline void samples_init(struct samples *samples)
     frames[14].digest.agreed = 0x0123456789abcdef;
     frames[14].digest.undecided = true;
     frames[15] = (struct frame){ .type = FRAME_DIGEST_REPLY, .request = 4 };
-    frames[15].digest_reply.known = true;
+    frames[15].digest_reply.answer = DIGEST_KNOWN;
     frames[15].digest_reply.digest = UINT64_MAX;
 }
 
