@@ -125,6 +125,7 @@ struct node {
 
     struct peer peers[MEMBERS_MAX]; /* the others */
     uint32_t n_peers;
+    struct peer stranger;       /* whoever is no member: when one was last told of */
 
     struct tail tail;
 
@@ -247,6 +248,8 @@ void inbox_unreachable(void *arg, raft_id peer, enum lane lane);
 
 /* ---- identity.c */
 void identity_load(struct node *node);
+/* What a peer does wrong is told at most once in ten seconds. */
+bool identity_may_log(struct peer *peer, uint64_t now_ms);
 enum verdict identity_check(struct node *node, const struct envelope *envelope, char *why);
 void identity_saved(struct node *node, const struct log_job *job);
 void identity_refused(void *arg, raft_id peer, const char *why);
