@@ -28,6 +28,7 @@ struct http_config {
     const char *address;          /* host:port; host may be a name, an IPv4 address or [IPv6] */
     size_t headers_max, body_max; /* bytes */
     uint32_t connections_max;     /* at this number the longest still make room, or accepting pauses */
+    uint32_t still_ms;            /* who has not moved for so long may have to make room */
     size_t held_max;              /* bytes of bodies and unsent answers that are not small, in all */
     uint32_t headers_timeout_ms;  /* from the first byte of a request to the end of its headers */
     uint32_t body_timeout_ms;     /* from there to the end of its body */
@@ -103,6 +104,9 @@ void http_reply_blob(struct http_request *request, int status, const char *conte
 bool http_reply_has_room(struct http_request *request, size_t size);
 /* Its connection comes from one of us: the last to make room, and never refused for want of it. */
 void http_request_trust(struct http_request *request);
+
+/* A number for the connection that it came on, never used again; 0 if that is gone. */
+uint64_t http_request_connection(const struct http_request *request);
 
 /* Headers for the guard's own answers, so that they look like the handler's: fills at most `max`
  * places and returns how many; the strings live until the next call.  None by default. */

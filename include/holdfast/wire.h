@@ -204,6 +204,12 @@ struct info_member { /* the leader's view of one member */
     bool voter;
 };
 
+enum digest_answer {
+    DIGEST_PASSED = 0, /* that entry was applied too long ago */
+    DIGEST_KNOWN = 1,
+    DIGEST_ODD = 2,    /* the answerer knows already that a majority agrees in another state */
+};
+
 struct frame {
     enum frame_type type;
     uint64_t request; /* of all but FRAME_RAFT: echoes in the reply */
@@ -276,8 +282,8 @@ struct frame {
             bool undecided;          /* those who answered for `index` disagree without a majority */
         } digest;
         struct {
-            bool known; /* false: that entry was applied too long ago, and `digest` is 0 */
-            uint64_t digest;
+            enum digest_answer answer;
+            uint64_t digest; /* 0 unless known */
         } digest_reply;
     };
 };

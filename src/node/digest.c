@@ -4,9 +4,10 @@
  * its log, which nobody can have passed by far.  Each answers once it has applied that entry.
  * What a majority of the voters answers is agreed, and told to those who answered otherwise, or
  * not at all; each compares for itself.  Who differs from what is agreed serves no client and
- * does not lead, until the member is replaced, also after a restart.  Where no digest has a
- * majority though a majority has answered, nobody who answered serves: the leader goes on asking,
- * so that a member who comes back can decide it.  The Raft core knows nothing of all this. */
+ * does not lead, until the member is replaced, also after a restart, and has no vote here any more;
+ * in Raft it has.  Where no digest has a majority though a majority has answered, nobody who
+ * answered serves: the leader goes on asking, so that a member who comes back can decide it.  The
+ * Raft core knows nothing of all this. */
 #include "node_private.h"
 
 #include <inttypes.h>
@@ -97,11 +98,20 @@ static void ask(struct node *node, const struct peer *peer)
     outbox_frame(node, peer->id, LANE_CONTROL, false, &frame);
 }
 
-static bool answered_as_agreed(const struct node *node, const struct peer *peer)
+static bool votes(const struct peer *peer)
+{
+    return peer->digest_answered && peer->digest_answer == DIGEST_KNOWN;
+}
+
+static bool agrees(const struct node *node, const struct peer *peer)
 {
     const struct digests *d = &node->digests;
-    return d->decided && peer->digest_answer == DIGEST_KNOWN &&
-           peer->digest == d->agreed.digest;
+    return d->decided && votes(peer) && peer->digest == d->agreed.digest;
+}
+
+static bool knows_to_be_odd(const struct peer *peer)
+{
+    return peer->digest_answered && peer->digest_answer == DIGEST_ODD;
 }
 
 /* Those who have not answered, those who differ, and once more all when there is an end. */
@@ -110,7 +120,7 @@ static void ask_all(struct node *node)
     for (uint32_t i = 0; i < node->n_peers; i++) {
         struct peer *peer = &node->peers[i];
         bool ended = node->digests.decided || node->digests.undecided;
-        if (answered_as_agreed(node, peer) && peer->digest_told)
+        if ((agrees(node, peer) && peer->digest_told) || knows_to_be_odd(peer))
             continue;
         peer->digest_told = ended;
         ask(node, peer);
@@ -127,8 +137,7 @@ static void begin_round(struct node *node, uint64_t now_ms)
     d->index = raft_last_index(node->raft);
     d->decided = d->undecided = d->missed = false;
     for (uint32_t i = 0; i < node->n_peers; i++) {
-        node->peers[i].digest_answer = DIGEST_NONE;
-        node->peers[i].digest_told = false;
+        node->peers[i].digest_answered = node->peers[i].digest_told = false;
     }
     if (digest_at(node, d->index, &own))
         keep(node, d->index, own);
@@ -154,6 +163,12 @@ static void count_vote(struct count *count, uint64_t digest)
     }
 }
 
+static bool own_vote(const struct node *node, uint64_t *own)
+{
+    return statemachine_doubt(node->sm) != DOUBT_DIFFERS &&
+           digest_at(node, node->digests.index, own);
+}
+
 static void count_votes(struct node *node, struct count *count)
 {
     struct raft_progress members[RAFT_MEMBERS_MAX];
@@ -165,25 +180,29 @@ static void count_votes(struct node *node, struct count *count)
         if (!members[i].voter)
             continue;
         count->voters++;
-        if (members[i].id == node->config.identity.id && digest_at(node, node->digests.index, &own))
+        if (members[i].id == node->config.identity.id && own_vote(node, &own))
             count_vote(count, own);
-        else if (peer != NULL && peer->digest_answer == DIGEST_KNOWN)
+        else if (peer != NULL && votes(peer))
             count_vote(count, peer->digest);
     }
+}
+
+static void log_odd(struct peer *peer, raft_index index)
+{
+    if (!peer->digest_logged)
+        log_error("the data of a member differs from what a majority agrees in; it serves no client "
+                  "until it is replaced",
+                  "member=%s index=%" PRIu64, peer->raft_addr, index);
+    peer->digest_logged = true;
 }
 
 static void tell_odd_ones(struct node *node)
 {
     for (uint32_t i = 0; i < node->n_peers; i++) {
         struct peer *peer = &node->peers[i];
-        if (peer->digest_answer != DIGEST_KNOWN || answered_as_agreed(node, peer))
+        if (!votes(peer) || agrees(node, peer))
             continue;
-        if (!peer->digest_logged)
-            log_error("the data of a member differs from what a majority agrees in",
-                      "member=%s index=%" PRIu64 " digest=%016" PRIx64 " agreed=%016" PRIx64,
-                      peer->raft_addr, node->digests.index, peer->digest,
-                      node->digests.agreed.digest);
-        peer->digest_logged = true;
+        log_odd(peer, node->digests.index);
         peer->digest_told = true;
         ask(node, peer);
     }
@@ -220,9 +239,12 @@ void digest_on_reply(struct node *node, raft_id from, const struct frame *frame)
     struct peer *peer = node_peer(node, from);
     if (node->role != RAFT_LEADER || d->round_term != node->term || frame->request != d->round)
         return;
-    peer->digest_answer = frame->digest_reply.known ? DIGEST_KNOWN : DIGEST_PASSED;
+    peer->digest_answered = true;
+    peer->digest_answer = frame->digest_reply.answer;
     peer->digest = frame->digest_reply.digest;
-    d->missed = d->missed || !frame->digest_reply.known;
+    d->missed = d->missed || !votes(peer);
+    if (knows_to_be_odd(peer))
+        log_odd(peer, d->index);
     decide(node);
 }
 
@@ -231,11 +253,14 @@ void digest_on_reply(struct node *node, raft_id from, const struct frame *frame)
 static void answer(struct node *node, raft_id to, uint64_t request, raft_index index)
 {
     struct frame frame = { .type = FRAME_DIGEST_REPLY, .request = request };
-    frame.digest_reply.known = digest_at(node, index, &frame.digest_reply.digest);
-    if (frame.digest_reply.known)
-        keep(node, index, frame.digest_reply.digest);
-    else
-        frame.digest_reply.digest = 0;
+    uint64_t own;
+    if (statemachine_doubt(node->sm) == DOUBT_DIFFERS) {
+        frame.digest_reply.answer = DIGEST_ODD;
+    } else if (digest_at(node, index, &own)) {
+        frame.digest_reply.answer = DIGEST_KNOWN;
+        frame.digest_reply.digest = own;
+        keep(node, index, own);
+    }
     outbox_frame(node, to, LANE_CONTROL, true, &frame);
 }
 

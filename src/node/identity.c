@@ -69,7 +69,7 @@ void identity_saved(struct node *node, const struct log_job *job)
     }
 }
 
-static bool may_log(struct peer *peer, uint64_t now_ms)
+bool identity_may_log(struct peer *peer, uint64_t now_ms)
 {
     if (peer->refusal_logged_ms != 0 && now_ms < peer->refusal_logged_ms + 10000)
         return false;
@@ -85,7 +85,7 @@ static enum verdict refuse_cluster(struct node *node, const struct envelope *env
              ": start all nodes with the same set of raft addresses (--raft-addr and --peers)",
              own->name, own->cluster, own->members, envelope->cluster);
     struct peer *peer = node_peer(node, envelope->from);
-    if (peer == NULL || may_log(peer, node_now(node)))
+    if (identity_may_log(peer != NULL ? peer : &node->stranger, node_now(node)))
         log_error("a node of another cluster calls here",
                   "from=%016" PRIx64 " its_cluster=%016" PRIx64 " own_cluster=%016" PRIx64
                   " own_members=%s",
@@ -121,7 +121,7 @@ enum verdict identity_check(struct node *node, const struct envelope *envelope, 
                  "swapped directory must not come back under its old address, since it could vote "
                  "twice: restore the old directory, or replace the member by one with a new address",
                  REPLACED, peer->raft_addr);
-        if (may_log(peer, node_now(node)))
+        if (identity_may_log(peer, node_now(node)))
             log_error("a peer came back with another data directory and is refused",
                       "peer=%016" PRIx64 " raft_addr=%s", peer->id, peer->raft_addr);
         return VERDICT_REFUSED;
@@ -133,7 +133,7 @@ void identity_refused(void *arg, raft_id from, const char *why)
 {
     struct node *node = arg;
     struct peer *peer = node_peer(node, from);
-    if (peer != NULL && may_log(peer, node_now(node)))
+    if (peer != NULL && identity_may_log(peer, node_now(node)))
         log_error("a peer refuses this node",
                   "peer=%s own_cluster=%016" PRIx64 " own_members=%s why=\"%s\"", peer->raft_addr,
                   node->config.identity.cluster, node->config.identity.members, why);

@@ -97,7 +97,8 @@ enum verdict inbox_body(void *arg, const struct envelope *envelope, struct blob 
         on_frame(node, envelope->from, &frame, body);
     if (err != ERR_NOT_FOUND) {
         snprintf(why, REFUSAL_MAX, "a frame of this body is damaged");
-        log_warn("a peer sent a damaged frame", "peer=%016" PRIx64, envelope->from);
+        if (identity_may_log(node_peer(node, envelope->from), node_now(node)))
+            log_warn("a peer sent a damaged frame", "peer=%016" PRIx64, envelope->from);
         return VERDICT_REFUSED;
     }
     return VERDICT_ACCEPTED;

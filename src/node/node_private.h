@@ -71,7 +71,8 @@ struct peer {
     uint32_t lives[8], life;    /* the newest lives that it forwarded in, and the place of the last */
     uint32_t last_forward;      /* in that life */
     raft_index cut_short;       /* the last append to it was sent only up to here; 0: whole */
-    enum { DIGEST_NONE, DIGEST_PASSED, DIGEST_KNOWN } digest_answer; /* in this round */
+    bool digest_answered;       /* in this round, with the next two */
+    enum digest_answer digest_answer;
     uint64_t digest;
     bool digest_told, digest_logged; /* what this round came to; that it differs */
 };
@@ -128,6 +129,7 @@ struct node {
 
     struct peer peers[MEMBERS_MAX]; /* the others */
     uint32_t n_peers;
+    struct peer stranger;       /* whoever is no member: when one was last told of */
 
     struct tail tail;
 
@@ -253,6 +255,8 @@ void inbox_unreachable(void *arg, raft_id peer, enum lane lane);
 
 /* ---- identity.c */
 void identity_load(struct node *node);
+/* What a peer does wrong is told at most once in ten seconds. */
+bool identity_may_log(struct peer *peer, uint64_t now_ms);
 enum verdict identity_check(struct node *node, const struct envelope *envelope, char *why);
 void identity_saved(struct node *node, const struct log_job *job);
 void identity_refused(void *arg, raft_id peer, const char *why);

@@ -11,6 +11,7 @@ enum {
     BODY_TIMEOUT_MS = 30 * 1000,
     IDLE_TIMEOUT_MS = 120 * 1000,
     WRITE_TIMEOUT_MS = 30 * 1000,
+    STILL_MS = 1000,
 };
 
 static void on_request(void *arg, struct http_request *request)
@@ -46,6 +47,7 @@ enum err server_new(struct event_base *base, const struct server_config *config,
         .headers_max = REQUEST_HEADERS_MAX,
         .body_max = REQUEST_BODY_MAX,
         .connections_max = config->connections_max,
+        .still_ms = STILL_MS,
         .held_max = HTTP_HELD_MAX,
         .headers_timeout_ms = HEADERS_TIMEOUT_MS,
         .body_timeout_ms = BODY_TIMEOUT_MS,

@@ -93,6 +93,7 @@ static void write_raft(struct json_out *out, const struct node_stats *stats)
     json_member_u64(out, "forwarded_out", stats->forwarded_out);
     json_member_u64(out, "forwarded_in", stats->forwarded_in);
     json_member_u64(out, "applied_entries", stats->applied_entries);
+    json_member_u64(out, "digests_agreed", stats->digests_agreed);
     json_member_u64(out, "proposals_waiting", stats->proposals_waiting);
     json_member_u64(out, "proposals_waiting_bytes", stats->proposals_waiting_bytes);
     json_member_u64(out, "reads_waiting", stats->reads_waiting);

@@ -61,7 +61,7 @@ struct bufferevent *connection_new(struct event_base *base, void *arg)
     TAILQ_INSERT_TAIL(&server->fresh, connection, pending);
     connection->on_fresh = true;
     server->stats.connections_open++;
-    server->stats.connections_total++;
+    connection->number = ++server->stats.connections_total;
     /* evhttp's side of it does not exist yet; see to the rest before any of its events. */
     event_active(server->adopt, EV_TIMEOUT, 0);
     if (server->stats.connections_open >= server->config.connections_max)

@@ -38,6 +38,7 @@ struct connection {
     bufferevent_event_cb evhttp_event; /* evhttp's own event callback */
     struct evbuffer_cb_entry *input_watch;
     int fd;
+    uint64_t number;                 /* of this connection, never used again */
 
     enum phase phase;
     uint64_t since_ms;               /* when the phase began, or its last progress */

@@ -3,7 +3,8 @@
  *
  * One HTTP exchange then carries a batch and its acknowledgement.  A request is released by an
  * answer for its lane, else by any answer that finds no better way, else after park_ms with
- * an empty envelope. */
+ * an empty envelope.  When two connections speak for one peer on one lane, as with replayed bodies,
+ * nothing is parked and no answer rides. */
 #include "peer.h"
 
 #include "http_internal.h"
@@ -15,6 +16,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <strings.h>
+
+enum { CONTEST_MS = 1000 };
 
 static const char json[] = "application/json";
 static const char octets[] = "application/octet-stream";
@@ -67,18 +70,49 @@ static bool is_for_nodes(struct http_request *request, enum lane *lane)
     return false;
 }
 
-static void release(struct peer *peer, enum lane lane)
+static void respond(struct peer *peer, struct http_request *request, struct frame_queue *answers)
 {
-    struct parked *parked = &peer->parked[lane];
-    struct http_request *request = parked->request;
     struct evbuffer *body = evbuffer_new();
     if (body == NULL)
         panic(EXIT_STATUS_IO, "out of memory");
-    body_write(peer, &peer->answers, NULL, NULL, body);
+    body_write(peer, answers, NULL, NULL, body);
+    reply_buffer(request, 200, octets, body);
+}
+
+static void release(struct peer *peer, enum lane lane)
+{
+    struct http_request *request = peer->parked[lane].request;
+    peer->parked[lane] = (struct parked){ 0 };
+    respond(peer, request, &peer->answers);
     if (peer->answers.n == 0)
         memset(peer->n_answers_for, 0, sizeof peer->n_answers_for);
-    *parked = (struct parked){ 0 };
-    reply_buffer(request, 200, octets, body);
+}
+
+/* Whether somebody else speaks for this peer too, on a connection of his own: then no answer may
+ * ride in a response, it could be to the wrong one.  After a connection was lost, a false alarm. */
+static bool is_contested(struct peer *peer, enum lane lane, const struct http_request *request)
+{
+    struct asker *asker = &peer->askers[lane];
+    uint64_t now_ms = clock_monotonic_ms(), number = http_request_connection(request);
+    if (asker->connection != 0 && asker->connection != number &&
+        now_ms < asker->last_ms + CONTEST_MS)
+        peer->contested_until_ms = now_ms + CONTEST_MS;
+    *asker = (struct asker){ number, now_ms };
+    return now_ms < peer->contested_until_ms;
+}
+
+/* Nobody who waits is told anything; answers leave on the control lane. */
+static void respond_empty(struct peer *peer, struct http_request *request)
+{
+    struct frame_queue none = { 0 };
+    for (int i = 0; i < LANES; i++) {
+        struct http_request *parked = peer->parked[i].request;
+        peer->parked[i] = (struct parked){ 0 };
+        if (parked != NULL)
+            respond(peer, parked, &none);
+    }
+    respond(peer, request, &none);
+    transport_wake(peer->transport);
 }
 
 static void park(struct peer *peer, enum lane lane, struct http_request *request, bool due)
@@ -119,6 +153,10 @@ static void accept_body(struct transport *transport, struct http_request *reques
     for (int i = 0; i < LANES; i++)
         link_rested(&peer->links[i]);
     http_request_trust(request);
+    if (is_contested(peer, lane, request)) {
+        respond_empty(peer, request);
+        return;
+    }
     park(peer, lane, request, http_request_query(request, "answers", &flag));
 }
 

@@ -53,6 +53,10 @@ struct peer {
     uint16_t port;
     struct link links[LANES];
     struct parked parked[LANES];
+    struct asker {
+        uint64_t connection, last_ms;
+    } askers[LANES];                   /* who speaks for it */
+    uint64_t contested_until_ms;       /* two do: until then answers take our own connection */
     struct frame_queue answers;        /* ride in whatever leaves first */
     uint32_t n_answers_for[LANES];     /* of those, by the lane whose request they answer */
     bool reachable;                    /* as last logged */

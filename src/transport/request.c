@@ -126,6 +126,11 @@ void http_request_trust(struct http_request *request)
         request->connection->trusted = true;
 }
 
+uint64_t http_request_connection(const struct http_request *request)
+{
+    return request->connection != NULL ? request->connection->number : 0;
+}
+
 void http_request_set_user(struct http_request *request, void *user)
 {
     request->user = user;

@@ -9,7 +9,6 @@
 #include <malloc.h>
 
 enum {
-    STILL_MS = 1000,               /* nobody yields who has moved since; headers_timeout_ms if less */
     YIELD_PART = 16,               /* of the connections, at most so many yield at once */
     TRIM_BYTES = 16 * 1024 * 1024, /* held at most, since memory was last given back */
 };
@@ -29,10 +28,9 @@ struct wanted {
 /* For how long it has not moved; 0: it may not end. */
 static uint64_t yielding_ms(const struct connection *c, const struct wanted *wanted)
 {
-    uint32_t limit_ms = c->server->config.headers_timeout_ms;
     if (c == wanted->except || c->on_fresh || c->on_leaving || c->phase == PHASE_HANDLING ||
         c->trusted != wanted->trusted || (wanted->bytes && c->held == 0) ||
-        still_ms(c) < (limit_ms < STILL_MS ? limit_ms : STILL_MS))
+        still_ms(c) < c->server->config.still_ms)
         return 0;
     return still_ms(c);
 }

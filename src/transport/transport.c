@@ -18,6 +18,7 @@ enum {
     ANSWERS_MAX = 1024,
     ANSWERS_BYTES_MAX = 16 * 1024 * 1024,
     SERVER_CONNECTIONS_MAX = 256,
+    SERVER_STILL_MS = 600, /* a peer that connects has something to say */
     SERVER_HEADERS_MAX = 8 * 1024,
     SERVER_HEADERS_TIMEOUT_MS = 5000,
     SERVER_IDLE_TIMEOUT_MS = 600 * 1000, /* longer than the askers' own */
@@ -176,6 +177,7 @@ enum err transport_new(struct event_base *base, const struct transport_config *c
         .body_max = PEER_BODY_MAX,
         .connections_max =
             config->connections_max > 0 ? config->connections_max : SERVER_CONNECTIONS_MAX,
+        .still_ms = SERVER_STILL_MS,
         .held_max = PEER_HELD_MAX,
         .headers_timeout_ms = SERVER_HEADERS_TIMEOUT_MS,
         .body_timeout_ms = config->exchange_timeout_ms,

@@ -131,9 +131,9 @@ static void write_body(struct writer *writer, const struct frame *frame)
         write_digest(writer, frame);
         return;
     case FRAME_DIGEST_REPLY:
-        write_u8(writer, frame->digest_reply.known);
+        write_u8(writer, (uint8_t)frame->digest_reply.answer);
         write_zeros(writer, 7);
-        write_u64(writer, frame->digest_reply.known ? frame->digest_reply.digest : 0);
+        write_u64(writer, frame->digest_reply.answer == DIGEST_KNOWN ? frame->digest_reply.digest : 0);
         return;
     }
 }
@@ -238,10 +238,13 @@ static bool read_digest(struct reader *reader, struct frame *out)
 
 static bool read_digest_reply(struct reader *reader, struct frame *out)
 {
-    out->digest_reply.known = read_bool(reader);
+    uint8_t answer = read_u8(reader);
     read_zeros(reader, 7);
     out->digest_reply.digest = read_u64(reader);
-    return out->digest_reply.known || out->digest_reply.digest == 0;
+    if (answer > DIGEST_ODD || (answer != DIGEST_KNOWN && out->digest_reply.digest != 0))
+        return false;
+    out->digest_reply.answer = (enum digest_answer)answer;
+    return true;
 }
 
 static bool read_body(struct reader *reader, struct frame_scratch *scratch, struct frame *out)

@@ -176,8 +176,11 @@ class Run:
         def same_index():
             said = [node.status() for node in self.cluster.nodes]
             return all(said) and len({(s["applied_index"], s["commit_index"], s["revision"], s["keys"],
-                                       s["log_last_index"]) for s in said}) == 1
-        wait_for("all nodes have applied the same entries", same_index, 60)
+                                       s["log_last_index"]) for s in said}) == 1 and said
+        said = wait_for("all nodes have applied the same entries", same_index, 60)
+        if len({s["digest"] for s in said}) != 1 or any(s["alarms"] for s in said):
+            self.problem(f"at entry {said[0]['applied_index']} the nodes tell these digests and alarms: "
+                         f"{[(s['name'], s['digest'], s['alarms']) for s in said]}")
         first = self.listing(self.cluster.nodes[0], "&consistency=stale")
         for node in self.cluster.nodes[1:]:
             other = self.listing(node, "&consistency=stale")

@@ -8,6 +8,8 @@
  *     heal FROM TO         they flow again
  *     drop FROM TO         connections that FROM made to TO are reset
  *     count                answers with the bytes carried since the start
+ *     record DIRECTORY     from now on what who connects says is also written there, each connection
+ *                          to a file of its own, at most 4 MiB of it
  *
  * What is held back is not lost: as with TCP over a cut wire, it arrives after the healing, if
  * the connection still stands.  The end of standard input ends the program. */
@@ -25,6 +27,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+enum { RECORD_MAX = 4 * 1024 * 1024 };
 enum { NODES_MAX = 16, LINKS_MAX = NODES_MAX * NODES_MAX, PAIRS_MAX = 1024, BUFFER = 32768 };
 
 struct link {
@@ -38,6 +41,8 @@ struct pipe {
     unsigned from, to;
     int in, out;
     bool ended, passed_end; /* `in` has ended; `out` was told */
+    FILE *record;           /* or NULL */
+    size_t recorded;
     size_t begin, end;
     unsigned char bytes[BUFFER];
 };
@@ -53,6 +58,8 @@ static struct pair *pairs[PAIRS_MAX];
 static unsigned n_pairs;
 static bool cut[NODES_MAX][NODES_MAX];
 static uint64_t carried;
+static char record_in[1024]; /* "": nothing is recorded */
+static unsigned n_records;
 
 static void die(const char *what)
 {
@@ -86,11 +93,35 @@ static void pair_close(unsigned at)
     static const struct linger reset = { .l_onoff = 1, .l_linger = 0 };
     struct pair *pair = pairs[at];
     for (int i = 0; i < 2; i++) {
+        if (pair->pipes[i].record != NULL)
+            fclose(pair->pipes[i].record);
         setsockopt(pair->pipes[i].in, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
         close(pair->pipes[i].in);
     }
     free(pair);
     pairs[at] = pairs[--n_pairs];
+}
+
+static FILE *record_new(unsigned from, unsigned to)
+{
+    char path[sizeof record_in + 64];
+    if (record_in[0] == '\0')
+        return NULL;
+    snprintf(path, sizeof path, "%s/%u-%u-%u", record_in, from, to, n_records++);
+    FILE *file = fopen(path, "wb");
+    if (file == NULL)
+        die(path);
+    setbuf(file, NULL);
+    return file;
+}
+
+static void record(struct pipe *pipe)
+{
+    size_t n = pipe->end - pipe->begin;
+    if (pipe->record == NULL || n > RECORD_MAX - pipe->recorded)
+        return;
+    fwrite(pipe->bytes + pipe->begin, 1, n, pipe->record);
+    pipe->recorded += n;
 }
 
 static void link_accept(const struct link *link)
@@ -114,6 +145,7 @@ static void link_accept(const struct link *link)
         die("memory");
     pair->from = pair->pipes[0].from = pair->pipes[1].to = link->from;
     pair->to = pair->pipes[0].to = pair->pipes[1].from = link->to;
+    pair->pipes[0].record = record_new(link->from, link->to);
     pair->pipes[0].in = pair->pipes[1].out = in;
     pair->pipes[0].out = pair->pipes[1].in = out;
     pairs[n_pairs++] = pair;
@@ -151,6 +183,7 @@ static bool pipe_move(struct pipe *pipe)
         pipe->begin = 0;
         pipe->end = got > 0 ? (size_t)got : 0;
         pipe->ended = got == 0;
+        record(pipe);
     }
     if (pipe->begin < pipe->end) {
         ssize_t put = write(pipe->out, pipe->bytes + pipe->begin, pipe->end - pipe->begin);
@@ -188,6 +221,12 @@ static void obey(const char *line)
     unsigned from = 0, to = 0, port = 0;
     char word[16] = "";
     int n = sscanf(line, "%15s %u %u %u", word, &from, &to, &port);
+    if (n == 1 && strcmp(word, "record") == 0) {
+        snprintf(record_in, sizeof record_in, "%s", line + strlen("record "));
+        puts("ok");
+        fflush(stdout);
+        return;
+    }
     bool good = n >= 1 && from < NODES_MAX && to < NODES_MAX;
     if (good && n == 4 && strcmp(word, "link") == 0) {
         printf("%u\n", (unsigned)link_open(from, to, (uint16_t)port));

@@ -16,6 +16,7 @@ enum {
 
 static struct fuzz_input choices;
 static uint32_t flying[FLYING_MAX], n_flying; /* messages on their way, oldest first */
+static uint32_t away; /* nodes cut off when messages flow, a set of bits */
 
 static uint32_t take_packet(struct core_world *w, uint32_t at)
 {
@@ -125,12 +126,18 @@ static void tell(struct core_world *w, uint32_t i, uint32_t what, uint32_t more)
     core_world_step(w, i, &event, NULL);
 }
 
-/* All messages that are there, in order, and all disks, until nothing moves. */
+static bool is_cut(const struct core_world *w, uint32_t packet)
+{
+    const struct raft_msg *msg = &w->packets[packet].msg;
+    return ((away >> core_place(msg->from) | away >> core_place(msg->to)) & 1) != 0;
+}
+
+/* All messages that are there, in order, and all disks. */
 static void flow(struct core_world *w, uint32_t rounds)
 {
     for (uint32_t round = 0; round < rounds; round++) {
-        for (uint32_t n = n_flying; n > 0; n--)
-            message(w, 0, 0);
+        for (uint32_t n = n_flying; n > 0 && n_flying > 0; n--)
+            message(w, is_cut(w, flying[0]) ? 1 : 0, 0);
         for (uint32_t i = 0; i < w->n; i++)
             disk(w, i);
     }
@@ -142,7 +149,9 @@ static void happen(struct core_world *w)
     uint32_t i = (what >> 4) % w->n, action = what % 16;
     struct core_node *n = w->node[i];
     w->now_us += 1000u * (action % 4);
-    if (action == 1)
+    if (action == 0)
+        away ^= 1u << i;
+    else if (action == 1)
         message(w, 0, more);
     else if (action == 2)
         message(w, 1, more);
@@ -170,7 +179,7 @@ void core_run(uint64_t seed, uint64_t *marks)
 {
     struct core_world *w = core_world();
     core_world_begin(w, seed, marks);
-    n_flying = 0;
+    n_flying = away = 0;
     start(w);
     for (int step = 0; step < STEPS_MAX && choices.left > 0; step++) {
         happen(w);

@@ -81,6 +81,7 @@ static void open_server(size_t held_max, uint32_t patience)
                                   .headers_max = HEADERS_MAX,
                                   .body_max = BODY_MAX,
                                   .connections_max = CONNECTIONS,
+                                  .still_ms = STILL_MS,
                                   .held_max = held_max,
                                   .headers_timeout_ms = HEADERS_MS,
                                   .body_timeout_ms = BODY_MS * patience,

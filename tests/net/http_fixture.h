@@ -16,6 +16,7 @@ enum {
     BODY_MS = 400,
     IDLE_MS = 600,
     WRITE_MS = 300,
+    STILL_MS = 300,
     WAIT_MS = 5000,
     BIG = 32 * 1024 * 1024,
     HELD = 40 * 1024 * 1024,

@@ -280,7 +280,7 @@ START_TEST(at_the_cap_those_that_are_still_for_longest_make_room)
         fds[i] = tool_connect(port);
     ck_assert(tool_send_text(base, fds[0], GET("/hold")));
     wait_held(1);
-    tool_turn(base, HEADERS_MS + 100); /* the others may yield now; none is over its time */
+    tool_turn(base, STILL_MS + 100); /* the others may yield now; none is over its time */
     ck_assert_uint_eq(stats().connections_open, CONNECTIONS - 1);
     exchange(fds[1], GET("/moves"), strlen(GET("/moves")), "/moves");
     fd = tool_connect(port);
@@ -335,7 +335,7 @@ START_TEST(large_bodies_are_refused_when_all_their_bytes_are_taken)
     exchange(small, POST("/a", "3", "abc"), strlen(POST("/a", "3", "abc")), "abc");
     check_status("small", 200);
     /* Who has had time enough makes room. */
-    tool_turn(base, HEADERS_MS + 50);
+    tool_turn(base, STILL_MS + 50);
     int fd = send_part_of_body(1024 * 1024);
     ck_assert_uint_ge(stats().connections_yielded, 1);
     ck_assert_uint_le(stats().bytes_held, 2 * 1024 * 1024);

@@ -616,6 +616,69 @@ START_TEST(strangers_are_told_what_this_port_is_for)
 }
 END_TEST
 
+/* What node 0 would say to node 1, as somebody overheard it. */
+static int overheard_by(const char *text, struct node *from, struct node *to, char *got, size_t size)
+{
+    unsigned char body[ENVELOPE_SIZE + 64];
+    char head[256];
+    struct envelope envelope = { .cluster = 7, .from = from->id, .to = to->id, .n_frames = 1 };
+    uint32_t length = (uint32_t)strlen(text);
+    envelope_encode(&envelope, body);
+    memcpy(body + ENVELOPE_SIZE, &length, 4);
+    memcpy(body + ENVELOPE_SIZE + 4, text, length);
+    size_t body_size = ENVELOPE_SIZE + 4 + length;
+    int n = snprintf(head, sizeof head,
+                     "POST /raft/bulk HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n"
+                     "Content-Type: application/octet-stream\r\n\r\n", body_size);
+    int fd = tool_connect(to->port);
+    ck_assert(tool_send(base, fd, head, (size_t)n));
+    ck_assert(tool_send(base, fd, body, body_size));
+    tool_read(base, fd, got, size, "HOLDFAST", 3000, NULL);
+    return fd;
+}
+
+START_TEST(answers_do_not_go_to_whoever_repeats_what_he_overheard)
+{
+    char got[2048];
+    int fds[10];
+    say(&nodes[0], &nodes[1], LANE_BULK, false, "?first");
+    WAIT(nodes[0].answers, 1);
+    nodes[1].late = true; /* time enough for another to wait for the answer */
+    for (uint32_t i = 0; i < 10; i++) {
+        say(&nodes[0], &nodes[1], LANE_BULK, false, "?question");
+        WAIT(nodes[1].frames, 2 * i + 2);
+        fds[i] = overheard_by("overheard", &nodes[0], &nodes[1], got, sizeof got);
+        ck_assert_ptr_nonnull(strstr(got, "HTTP/1.1 200 "));
+        ck_assert_ptr_nonnull(strstr(got, "Content-Length: 64\r\n"));
+        WAIT(nodes[0].answers, i + 2);
+    }
+    for (int i = 0; i < 10; i++)
+        close(fds[i]);
+    ck_assert_str_eq(nodes[0].last, "!question");
+    /* When he is gone answers ride again. */
+    tool_turn(base, 1100);
+    uint64_t before = stats_of(&nodes[1]).exchanges_out;
+    say(&nodes[0], &nodes[1], LANE_BULK, false, "?last");
+    WAIT(nodes[0].answers, 12);
+    say(&nodes[0], &nodes[1], LANE_BULK, false, "?last");
+    WAIT(nodes[0].answers, 13);
+    ck_assert_uint_le(stats_of(&nodes[1]).exchanges_out, before + 1);
+}
+END_TEST
+
+START_TEST(a_peer_gets_in_though_strangers_have_taken_every_place)
+{
+    enum { CROWD = 300 };
+    static int fds[CROWD];
+    for (int i = 0; i < CROWD; i++)
+        fds[i] = tool_connect(nodes[1].port);
+    say(&nodes[0], &nodes[1], LANE_BULK, false, "?through the crowd");
+    WAIT(nodes[0].answers, 1);
+    for (int i = 0; i < CROWD; i++)
+        close(fds[i]);
+}
+END_TEST
+
 START_TEST(an_address_that_is_taken_is_told_early)
 {
     struct transport_config config = { .cluster = 7, .self = 1, .connect_timeout_ms = 1,
@@ -679,6 +742,8 @@ int main(void)
     tcase_add_test(tcase, large_frames_arrive_whole_in_bodies_within_the_limit);
     tcase_add_test(tcase, no_exchange_waits_for_a_delayed_acknowledgement);
     tcase_add_test(tcase, strangers_are_told_what_this_port_is_for);
+    tcase_add_test(tcase, answers_do_not_go_to_whoever_repeats_what_he_overheard);
+    tcase_add_test(tcase, a_peer_gets_in_though_strangers_have_taken_every_place);
     tcase_add_test(tcase, an_address_that_is_taken_is_told_early);
     tcase_add_test(tcase, before_the_start_nothing_is_delivered_and_nothing_is_lost);
     SRunner *runner = srunner_create(suite);

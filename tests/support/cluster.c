@@ -327,6 +327,11 @@ void cluster_wipe(struct cluster *cluster, uint32_t i)
     new_disk(cluster, i);
 }
 
+struct memory_disk *cluster_disk(struct cluster *cluster, uint32_t i)
+{
+    return cluster->members[i].disk;
+}
+
 void cluster_free(struct cluster *cluster)
 {
     for (uint32_t i = 0; i < cluster->options.n; i++) {

@@ -42,6 +42,7 @@ int cluster_await_leader(struct cluster *cluster); /* -1 if none within 10 s */
 void cluster_crash(struct cluster *cluster, uint32_t i, size_t kept);
 void cluster_restart(struct cluster *cluster, uint32_t i);
 void cluster_wipe(struct cluster *cluster, uint32_t i); /* a down node gets an empty disk */
+struct memory_disk *cluster_disk(struct cluster *cluster, uint32_t i);
 const char *cluster_refused(struct cluster *cluster, uint32_t i); /* why, or NULL */
 
 /* Cuts or heals one direction. */

@@ -133,7 +133,7 @@ START_TEST(the_other_frames_keep_their_fields)
     ck_assert_uint_eq(back[15].digest.agreed_index, 99);
     ck_assert_uint_eq(back[15].digest.agreed, 0x0123456789abcdef);
     ck_assert(back[15].digest.undecided);
-    ck_assert(back[16].digest_reply.known);
+    ck_assert_int_eq(back[16].digest_reply.answer, DIGEST_KNOWN);
     ck_assert_uint_eq(back[16].digest_reply.digest, UINT64_MAX);
     for (int i = SAMPLE_RAFT_FRAMES; i < SAMPLE_FRAMES; i++)
         blob_unref(blobs[i]);
@@ -161,6 +161,12 @@ START_TEST(extremes_come_back)
     frame.forward.timeout_ms = UINT32_MAX;
     frame.forward.command = slice_of(large, sizeof large);
     expect_same_again(&frame);
+
+    frame = (struct frame){ .type = FRAME_DIGEST_REPLY };
+    for (int answer = DIGEST_PASSED; answer <= DIGEST_ODD; answer++) {
+        frame.digest_reply.answer = (enum digest_answer)answer;
+        expect_same_again(&frame);
+    }
 
     frame = (struct frame){ .type = FRAME_INFO_REPLY };
     frame.info_reply.n = MEMBERS_MAX;

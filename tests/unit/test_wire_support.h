@@ -191,7 +191,7 @@ static inline void samples_init(struct samples *samples)
     frames[15].digest.agreed = 0x0123456789abcdef;
     frames[15].digest.undecided = true;
     frames[16] = (struct frame){ .type = FRAME_DIGEST_REPLY, .request = 4 };
-    frames[16].digest_reply.known = true;
+    frames[16].digest_reply.answer = DIGEST_KNOWN;
     frames[16].digest_reply.digest = UINT64_MAX;
 }
 
