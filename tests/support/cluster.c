@@ -122,7 +122,12 @@ static void net_set_peer(struct network *network, raft_id id, const char *addres
     (void)network, (void)id, (void)address;
 }
 
-static const struct network_ops net_ops = { net_send, net_set_peer };
+static void net_forget_peer(struct network *network, raft_id id)
+{
+    (void)network, (void)id;
+}
+
+static const struct network_ops net_ops = { net_send, net_set_peer, net_forget_peer };
 
 static void enqueue(struct cluster *cluster, struct packet *packet)
 {
@@ -242,7 +247,7 @@ static void start(struct cluster *cluster, uint32_t i)
                                   .check_quorum = true };
     snprintf(config.http_addr, sizeof config.http_addr, "http.test:%u", 8000 + i);
     memcpy(config.members, cluster->peers, sizeof cluster->peers);
-    struct node_host host = { now_ms, now_us, wall_ms, wake, on_refused, NULL, member };
+    struct node_host host = { now_ms, now_us, wall_ms, wake, on_refused, NULL, NULL, member };
     char message[STORAGE_MESSAGE_MAX];
     enum err err = node_new(&config, &host, member->log, member->state, NULL, &member->network,
                             &member->node, message);
