@@ -164,6 +164,17 @@ void configs_applied(struct node *node, raft_index index)
         update_peers(node);
 }
 
+void configs_install(struct node *node, raft_index index, const struct configuration *configuration,
+                     bool keep)
+{
+    if (keep)
+        configs_applied(node, index);
+    else
+        node->n_configs = 1;
+    node->configs[0] = (struct config_at){ index, *configuration };
+    update_peers(node);
+}
+
 void configs_installed(struct node *node)
 {
     struct config_at base;

@@ -269,6 +269,9 @@ void configs_push(struct node *node, raft_index index, const struct configuratio
 void configs_complete(const struct node *node, const struct raft_members *members,
                       struct configuration *out);
 void configs_applied(struct node *node, raft_index index);
+/* A snapshot takes the place of the log up to `index`, and if !keep of all of it. */
+void configs_install(struct node *node, raft_index index, const struct configuration *configuration,
+                     bool keep);
 /* The state machine was opened anew on an installed snapshot. */
 void configs_installed(struct node *node);
 void configs_log(const struct node *node);
