@@ -12,7 +12,7 @@ enum { /* op->node_state */
     CHANGE_WAITING,   /* for a leader, or for its turn */
     CHANGE_PROPOSED,  /* op->node_a: the entry that began it */
     CHANGE_FORWARDED, /* op->node_a: to whom; op->node_b: request */
-    CHANGE_HANDING,   /* the leadership goes first; op->node_b: given up then */
+    CHANGE_HANDING,   /* op->node_a is to lose the leadership; op->node_b: given up then */
 };
 
 /* op->node_p: a copy of what is asked for. */
@@ -85,6 +85,7 @@ static void begin_lead(struct node *node, struct op *op, uint64_t now_ms)
         refuse(node, op, ERR_BAD_REQUEST);
     } else if (hand_over(node, to, now_ms)) {
         op->node_state = CHANGE_HANDING;
+        op->node_a = node->config.identity.id;
         op->node_b = now_ms + 2 * (uint64_t)node->config.election_max_ms;
     } else if (node->role == RAFT_LEADER) {
         say(node, node_single(node) ? "there is no other voter"
@@ -121,11 +122,13 @@ static void begin_change(struct node *node, struct op *op, uint64_t now_ms)
     }
     err = change->force ? OK : members_check_quorum(node, &wanted);
     if (err != OK) {
-        refuse(node, op, err);
-        return;
+        if (now_ms >= node->leader_since_ms + 2 * (uint64_t)node->config.election_max_ms)
+            refuse(node, op, err);
+        return; /* a young leader has not heard of everybody yet */
     }
     if (removes_self(node, &wanted) && hand_over(node, 0, now_ms)) {
         op->node_state = CHANGE_HANDING;
+        op->node_a = node->config.identity.id;
         op->node_b = now_ms + 2 * (uint64_t)node->config.election_max_ms;
         return;
     }
@@ -153,7 +156,7 @@ static void look_at_proposed(struct node *node, struct op *op)
 static void look_at_handing(struct node *node, struct op *op, uint64_t now_ms)
 {
     const struct member_change *change = change_of(op);
-    if (node->leader != 0 && node->leader != node->config.identity.id) {
+    if (node->leader != 0 && node->leader != op->node_a) {
         if (change->type != MEMBER_LEAD) {
             op->node_state = CHANGE_WAITING; /* of the new leader, then */
         } else if (change->id == 0 || change->id == node->leader) {
@@ -233,11 +236,13 @@ void change_on_reply(struct node *node, raft_id from, const struct frame *frame)
 void change_role_changed(struct node *node)
 {
     struct op *op;
+    node->leader_since_ms = node_now(node);
     TAILQ_FOREACH (op, &node->changes, link) {
         bool lost = (op->node_state == CHANGE_FORWARDED && op->node_a != node->leader) ||
                     (op->node_state == CHANGE_PROPOSED && node->role != RAFT_LEADER);
-        if (lost && node->leader != 0)
-            op->node_state = CHANGE_WAITING;
+        bool any_other = change_of(op)->type == MEMBER_LEAD && change_of(op)->id == 0;
+        if (lost && node->leader != 0) /* "let another one lead" must not be said twice */
+            op->node_state = any_other ? CHANGE_HANDING : CHANGE_WAITING;
     }
     for (uint32_t i = 0; i < node->n_peers; i++) {
         node->peers[i].learner_since_ms = 0;

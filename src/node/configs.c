@@ -77,7 +77,7 @@ static void meet_members(struct node *node, const struct configuration *configur
         struct peer *peer = node_peer(node, id);
         if (peer == NULL && (peer = add_peer(node, id, configuration->raft_addr[i])) == NULL)
             continue;
-        if (!peer->member && !peer->moved)
+        if (!peer->member && !peer->moved && peer->raft_addr[0] == '\0')
             set_address(node, peer, configuration->raft_addr[i]);
         peer->member = true;
     }
@@ -123,8 +123,35 @@ void configs_heard_address(struct node *node, struct peer *peer, const char *raf
     set_address(node, peer, raft_addr);
 }
 
+/* What was announced through the log, a follower may not have heard from the mover itself. */
+static void take_announced(struct node *node)
+{
+    struct member_info announced[MEMBERS_MAX];
+    uint32_t n = statemachine_members(node->sm, announced);
+    for (uint32_t i = 0; i < n; i++) {
+        struct peer *peer = node_peer(node, announced[i].id);
+        char raft_addr[ADDRESS_MAX + 1];
+        if (peer == NULL || peer->moved || announced[i].raft_addr.size > ADDRESS_MAX)
+            continue;
+        memcpy(raft_addr, announced[i].raft_addr.data, announced[i].raft_addr.size);
+        raft_addr[announced[i].raft_addr.size] = '\0';
+        set_address(node, peer, raft_addr);
+    }
+}
+
+/* Where a member is reached, as far as it is known here. */
+const char *configs_address(struct node *node, const struct configuration *configuration, uint32_t i)
+{
+    raft_id id = configuration->members.at[i].id;
+    const struct peer *peer = node_peer(node, id);
+    if (id == node->config.identity.id)
+        return node->config.identity.raft_addr;
+    return peer != NULL ? peer->raft_addr : configuration->raft_addr[i];
+}
+
 void configs_sweep(struct node *node, uint64_t now_ms)
 {
+    take_announced(node);
     for (uint32_t i = node->n_peers; i-- > 0;)
         if (!node->peers[i].member && now_ms >= node->peers[i].last_ms + PEER_FORGET_MS)
             forget(node, &node->peers[i]);
@@ -186,7 +213,7 @@ void configs_installed(struct node *node)
     members_check_removed(node);
 }
 
-void configs_complete(const struct node *node, const struct raft_members *members,
+void configs_complete(struct node *node, const struct raft_members *members,
                       struct configuration *out)
 {
     const struct configuration *sources[] = { &node->wanted, configs_current(node) };
@@ -199,7 +226,8 @@ void configs_complete(const struct node *node, const struct raft_members *member
             k = configuration_place(sources[s], members->at[i].id);
             if (k < 0)
                 continue;
-            memcpy(out->raft_addr[i], sources[s]->raft_addr[k], sizeof out->raft_addr[i]);
+            snprintf(out->raft_addr[i], sizeof out->raft_addr[i], "%s",
+                     configs_address(node, sources[s], (uint32_t)k));
             out->stays[i] = learner && sources[s]->stays[k];
             out->replaces[i] = learner ? sources[s]->replaces[k] : 0;
         }

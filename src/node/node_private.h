@@ -129,6 +129,7 @@ struct node {
     uint32_t n_changes;
     char change_why[CHANGE_WHY_MAX + 1];
     uint64_t policy_ms, hello_ms, handover_ms;
+    uint64_t leader_since_ms;
     bool removed;               /* and the runner has been told, or will be */
     raft_index leader_commit;
 
@@ -266,7 +267,8 @@ struct raft_config_at *configs_for_boot(const struct node *node, uint32_t *n);
 void configs_truncate(struct node *node, raft_index first);
 void configs_push(struct node *node, raft_index index, const struct configuration *configuration);
 /* The one that the core has just made, with the addresses that go with its ids. */
-void configs_complete(const struct node *node, const struct raft_members *members,
+const char *configs_address(struct node *node, const struct configuration *configuration, uint32_t i);
+void configs_complete(struct node *node, const struct raft_members *members,
                       struct configuration *out);
 void configs_applied(struct node *node, raft_index index);
 /* A snapshot takes the place of the log up to `index`, and if !keep of all of it. */

@@ -1,6 +1,8 @@
 /* status.c - what people may see of a node. */
 #include "node_private.h"
 
+#include <stdio.h>
+
 static void copy_text(char *out, size_t size, struct slice text)
 {
     size_t n = text.size < size - 1 ? text.size : size - 1;
@@ -78,10 +80,11 @@ uint32_t node_members(const struct node *node, struct node_member *out)
         *member = (struct node_member){ .id = at->id, .voter = at->voter || at->old_voter,
                                         .leaving = at->leaving, .stays = current->stays[i],
                                         .replaces = current->replaces[i] };
-        memcpy(member->raft_addr, current->raft_addr[i], sizeof member->raft_addr);
+        snprintf(member->raft_addr, sizeof member->raft_addr, "%s", current->raft_addr[i]);
         for (uint32_t j = 0; j < n; j++) {
             if (announced[j].id != member->id)
                 continue;
+            copy_text(member->raft_addr, sizeof member->raft_addr, announced[j].raft_addr);
             copy_text(member->name, sizeof member->name, announced[j].name);
             copy_text(member->http_addr, sizeof member->http_addr, announced[j].http_addr);
         }
