@@ -22,12 +22,15 @@
 struct node_peer {
     raft_id id;
     char raft_addr[ADDRESS_MAX + 1];
+    bool learner;
 };
 
 struct node_config {
     struct identity identity;
     char http_addr[ADDRESS_MAX + 1]; /* announced to clients */
-    struct node_peer members[MEMBERS_MAX]; /* the first configuration, this node included */
+    /* The first configuration, this node included; of a node that joins: what it was told.  What
+     * the stores hold goes before it; may then be empty. */
+    struct node_peer members[MEMBERS_MAX];
     uint32_t n_members;
     uint32_t election_min_ms, election_max_ms, heartbeat_ms;
     uint32_t batch_entries;    /* entries in one append message */
@@ -49,6 +52,9 @@ struct node_host {
     void (*wake)(void *arg);            /* call node_run at the end of this loop turn */
     /* The cluster refuses this node for good (wrong cluster, replaced data directory). */
     void (*refused)(void *arg, const char *why);
+    /* This node was removed from the cluster, and has noted so (log meta row `removed`): it is to
+     * stop, in good order.  Called once.  NULL: `refused` is called. */
+    void (*removed)(void *arg, const char *why);
     /* What the stores keep cannot be read (ERR_CORRUPT, ERR_IO): nothing more may be served.  May
      * be NULL. */
     void (*damaged)(void *arg, enum err err);
@@ -58,7 +64,7 @@ struct node_host {
 struct node;
 
 /* Reads the stores and begins as a follower; waits for nothing.  ERR_CORRUPT, ERR_IO,
- * ERR_FOREIGN with a sentence in `message` (STORAGE_MESSAGE_MAX). The stores and the network
+ * ERR_NOT_FOUND (neither the stores nor config tell the members), ERR_FOREIGN with a sentence in `message` (STORAGE_MESSAGE_MAX). The stores and the network
  * are borrowed and outlive the node. */
 MUST_CHECK enum err node_new(const struct node_config *config, const struct node_host *host,
                              struct log_store *log, struct state_store *state,
@@ -112,9 +118,12 @@ struct op {
 
     /* set by the node before done */
     enum err err;                  /* OK: applied, or: the state may be read now */
-    enum outcome outcome;          /* WRITE */
+    enum outcome outcome;          /* WRITE, CHANGE, TRANSFER.  A change that is asked for once more
+                                      after an unknown end does no harm */
     const struct command_result *result; /* WRITE, applied: lives until done returns */
     const struct frame *info;      /* INFO, OK: info_reply; lives until done returns */
+    const char *why;               /* CHANGE, TRANSFER, not OK: a sentence, or NULL; lives as long */
+    const struct configuration *configuration; /* CHANGE, OK: what it led to; lives as long */
     uint64_t staleness_ms;         /* READ: age bound of what is read; 0 if linearizable */
 
     /* the node's while it owns the op */
@@ -144,6 +153,8 @@ struct node_status {
     bool disk_stalled, stopping, no_space;
     bool fetching;              /* a snapshot, and so many of its bytes are here */
     uint64_t fetch_bytes, fetch_size;
+    bool voter, learner;        /* by the configuration in use; neither: no member (yet) */
+    raft_index leader_commit;   /* as the leader last told it; 0: never */
     char leader_http[ADDRESS_MAX + 1]; /* "" if not known */
 };
 void node_status(const struct node *node, struct node_status *out);
@@ -168,10 +179,15 @@ void node_stats(struct node *node, struct node_stats *out);
 struct node_member {
     raft_id id;
     bool voter;
+    bool leaving;     /* goes with the change under way */
+    bool stays;       /* a learner that is not made a voter */
+    raft_id replaces; /* who leaves when this learner becomes a voter; 0: nobody */
     char name[NODE_NAME_MAX + 1];
     char raft_addr[ADDRESS_MAX + 1], http_addr[ADDRESS_MAX + 1];
 };
 uint32_t node_members(const struct node *node, struct node_member *out /* MEMBERS_MAX */);
+/* It was a member once and is none any more. */
+bool node_was_removed(const struct node *node, raft_id id);
 
 const struct identity *node_identity(const struct node *node);
 

@@ -28,6 +28,8 @@ struct network_ops {
     void (*send)(struct network *, raft_id to, enum lane, bool answer, struct blob *frame);
     /* Who can be reached.  `address` (host:port) is copied.  A known id gets the new address. */
     void (*set_peer)(struct network *, raft_id id, const char *address);
+    /* What is queued for it is dropped.  An id that is not known is fine. */
+    void (*forget_peer)(struct network *, raft_id id);
 };
 
 struct network {
@@ -67,7 +69,7 @@ struct network_stats {
 /* ---- evhttp */
 
 struct event_base;
-struct http_server;
+struct http_request;
 
 struct transport_config {
     uint64_t cluster;
@@ -88,6 +90,10 @@ MUST_CHECK enum err transport_new(struct event_base *base, const struct transpor
 struct network *transport_network(struct transport *transport);
 /* From here on bodies are accepted and delivered, and what is queued leaves. */
 void transport_start(struct transport *transport, const struct network_events *events);
+/* Requests that are not for the peer links go to this handler (http.h), which answers them; NULL:
+ * they are refused with 404.  Set to NULL only when none is unanswered. */
+void transport_set_handler(struct transport *transport,
+                           void (*handler)(void *arg, struct http_request *request), void *arg);
 /* The port listened on: the kernel's choice if port 0 was asked for. */
 uint16_t transport_port(const struct transport *transport);
 void transport_stats(const struct transport *transport, struct network_stats *out);

@@ -145,6 +145,8 @@ struct envelope {
     raft_id from, to;
     unsigned char incarnation[INCARNATION_SIZE]; /* of the sender's data directory */
     uint32_t n_frames;
+    const char *raft_addr; /* where the sender says that it is reached; NULL: it does not.  Not in the
+                              bytes: the transport has a way of its own for it */
 };
 
 void envelope_encode(const struct envelope *envelope, unsigned char out[ENVELOPE_SIZE]);

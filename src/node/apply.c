@@ -26,6 +26,10 @@ static bool apply_one(void *arg, raft_index index, struct slice bytes)
         storage_failed(err, "the state cannot be read");
     node->stats.applied_entries++;
     digest_applied(node);
+    if (record.kind == RAFT_MEMBERS) {
+        configs_applied(node, index);
+        members_check_removed(node);
+    }
     writes_applied(node, index, record.term, &result);
     return true;
 }
@@ -47,9 +51,7 @@ void apply_committed(struct node *node)
 /* When the gathered changes should go to the state store; UINT64_MAX: nothing to flush. */
 uint64_t apply_flush_deadline(const struct node *node)
 {
-    if (node->flush_submitted || fetch_installing(node) ||
-        (statemachine_applied(node->sm) == statemachine_durable(node->sm) &&
-         !statemachine_urgent(node->sm)))
+    if (node->flush_submitted || fetch_installing(node) || !statemachine_unsaved(node->sm))
         return UINT64_MAX;
     if (node->flush_job != NULL) /* waits for the log; core_log_done wakes the node */
         return UINT64_MAX;

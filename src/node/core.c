@@ -56,6 +56,20 @@ static void encode_proposal(struct node *node, struct log_job *job, const struct
     blob_unref(blob);
 }
 
+static void encode_members(struct node *node, struct log_job *job)
+{
+    static struct configuration configuration;
+    const struct raft_update *u = &node->update;
+    configs_complete(node, raft_members(node->raft, NULL, NULL), &configuration);
+    struct blob *payload = configuration_encode(&configuration);
+    struct record record = { .index = u->save.first, .term = u->term, .kind = RAFT_MEMBERS,
+                             .time_ms = node->host.wall_ms(node->host.arg),
+                             .payload = blob_slice(payload) };
+    job->entries[0].owner = record_encode(&record);
+    job->entries[0].record = blob_slice(job->entries[0].owner);
+    blob_unref(payload);
+}
+
 static void fill_entries(struct node *node, struct log_job *job, const struct source *source)
 {
     const struct raft_update *u = &node->update;
@@ -64,6 +78,8 @@ static void fill_entries(struct node *node, struct log_job *job, const struct so
                                .time_ms = node->host.wall_ms(node->host.arg) };
         job->entries[0].owner = record_encode(&noop);
         job->entries[0].record = blob_slice(job->entries[0].owner);
+    } else if (u->what & RAFT_SAVE_MEMBERS) {
+        encode_members(node, job);
     } else if (source->ops != NULL) {
         encode_proposal(node, job, source);
     } else {
@@ -71,6 +87,24 @@ static void fill_entries(struct node *node, struct log_job *job, const struct so
             job->entries[i].record = source->records[u->save.skip + i];
             job->entries[i].owner = blob_ref(source->owner);
         }
+    }
+}
+
+/* The configurations among what is stored; of what others sent all were decoded before. */
+static void note_configs(struct node *node, const struct log_job *job, const struct source *source)
+{
+    static struct configuration configuration;
+    bool own = node->update.what & RAFT_SAVE_MEMBERS;
+    configs_truncate(node, job->first);
+    for (uint32_t i = 0; (own || source->records != NULL) && i < job->n; i++) {
+        struct record record;
+        if (!own && node->entries[node->update.save.skip + i].kind != RAFT_MEMBERS)
+            continue;
+        enum err err = record_decode(job->first + i, job->entries[i].record, &record);
+        if (err == OK)
+            err = configuration_decode(record.payload, &configuration);
+        ASSERT(err == OK);
+        configs_push(node, record.index, &configuration);
     }
 }
 
@@ -99,6 +133,7 @@ static void save(struct node *node, const struct source *source)
     if (entries) {
         job->first = u->save.first;
         fill_entries(node, job, source);
+        note_configs(node, job, source);
         if (job->first < node->tail.first + node->tail.n || node->tail.n == 0)
             tail_truncate(&node->tail, job->first);
         for (uint32_t i = 0; i < job->n; i++)
@@ -171,10 +206,13 @@ static void carry_out(struct node *node, const struct source *source)
     for (uint32_t i = 0; i < u->n_msgs; i++)
         outbox_send(node, &u->msgs[i]);
     finish_reads(node);
+    if (u->what & RAFT_NEW_MEMBERS)
+        configs_log(node);
     if (u->what & RAFT_NEW_ROLE) {
         log_role(node, role_before, leader_before);
         if (u->leader != leader_before || u->term != term_before) {
             forward_leader_changed(node);
+            change_role_changed(node);
             reads_leader_changed(node);
         }
     }

@@ -40,7 +40,11 @@ void forward_on_unsent(void *arg, raft_id to, struct slice bytes)
 {
     struct node *node = arg;
     struct frame frame;
-    if (frame_decode(&bytes, &node->scratch, &frame) != OK || frame.type != FRAME_FORWARD)
+    if (frame_decode(&bytes, &node->scratch, &frame) != OK)
+        return;
+    if (frame.type == FRAME_CHANGE)
+        change_unsent(node, to, frame.request);
+    if (frame.type != FRAME_FORWARD)
         return;
     struct op *op = forwarded(node, to, frame.request);
     if (op != NULL)
@@ -118,7 +122,7 @@ static void remote_written(struct op *op)
 /* A body that the network repeats must not write twice (I9).  Requests carry the sender's life, a
  * random number, above a count; on their lane they come in order, so what is not newer than the
  * last, or of an earlier life, has come before. */
-static bool repeated(struct node *node, raft_id from, uint64_t request)
+bool forward_repeated(struct node *node, raft_id from, uint64_t request)
 {
     struct peer *peer = node_peer(node, from);
     uint32_t life = (uint32_t)(request >> 32), count = (uint32_t)request;
@@ -139,7 +143,7 @@ static bool repeated(struct node *node, raft_id from, uint64_t request)
 
 void forward_on_request(struct node *node, raft_id from, const struct frame *frame)
 {
-    if (repeated(node, from, frame->request) && !mutant("forward-twice"))
+    if (forward_repeated(node, from, frame->request) && !mutant("forward-twice"))
         return;
     /* What is meant for a leader of that term an earlier life of this node may have taken: now
      * nobody can say that it was not applied, and it must not be applied again. */

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 /* Refusals begin with a word that the refused node understands. */
-static const char REPLACED[] = "replaced";
+static const char REPLACED[] = "replaced", REMOVED[] = "removed";
 
 static void peer_key(raft_id id, char out[META_KEY_MAX])
 {
@@ -34,15 +34,12 @@ static bool from_hex(const char *text, unsigned char *out)
     return true;
 }
 
-void identity_load(struct node *node)
+void identity_load(struct node *node, struct peer *peer)
 {
-    for (uint32_t i = 0; i < node->n_peers; i++) {
-        struct peer *peer = &node->peers[i];
-        char key[META_KEY_MAX], text[META_TEXT_MAX];
-        peer_key(peer->id, key);
-        if (node->log->ops->meta_get(node->log, key, text) == OK)
-            peer->incarnation_known = from_hex(text, peer->incarnation);
-    }
+    char key[META_KEY_MAX], text[META_TEXT_MAX];
+    peer_key(peer->id, key);
+    if (node->log->ops->meta_get(node->log, key, text) == OK)
+        peer->incarnation_known = from_hex(text, peer->incarnation);
 }
 
 static void record_first(struct node *node, struct peer *peer, const struct envelope *envelope)
@@ -57,8 +54,20 @@ static void record_first(struct node *node, struct peer *peer, const struct enve
     node->log->ops->submit(node->log, job);
 }
 
+static void removed_saved(struct node *node, const char *why)
+{
+    if (node->host.removed != NULL)
+        node->host.removed(node->host.arg, why);
+    else
+        node->host.refused(node->host.arg, why);
+}
+
 void identity_saved(struct node *node, const struct log_job *job)
 {
+    if (strcmp(job->meta[0].key, "removed") == 0) {
+        removed_saved(node, job->meta[0].text);
+        return;
+    }
     for (uint32_t i = 0; i < node->n_peers; i++) {
         char key[META_KEY_MAX];
         peer_key(node->peers[i].id, key);
@@ -93,6 +102,26 @@ static enum verdict refuse_cluster(struct node *node, const struct envelope *env
     return VERDICT_REFUSED;
 }
 
+/* Somebody of this cluster whom no configuration here names.  It may know a later one, and be the
+ * leader of it: "servers process incoming RPC requests without consulting their current
+ * configurations" (thesis 4.1); or it was removed and does not know (B10). */
+static enum verdict meet_stranger(struct node *node, const struct envelope *envelope, char *why,
+                                  struct peer **out)
+{
+    *out = NULL;
+    if (statemachine_was_removed(node->sm, envelope->from) && !mutant("removed-not-told")) {
+        snprintf(why, REFUSAL_MAX, "%s: this node was removed from the cluster %016" PRIx64, REMOVED,
+                 node->config.identity.cluster);
+        return VERDICT_REFUSED;
+    }
+    if (envelope->raft_addr == NULL) {
+        snprintf(why, REFUSAL_MAX, "node %016" PRIx64 " is no member here", envelope->from);
+        return VERDICT_REFUSED;
+    }
+    *out = configs_stranger(node, envelope->from, envelope->raft_addr);
+    return VERDICT_LATER;
+}
+
 enum verdict identity_check(struct node *node, const struct envelope *envelope, char *why)
 {
     const struct identity *own = &node->config.identity;
@@ -104,11 +133,12 @@ enum verdict identity_check(struct node *node, const struct envelope *envelope, 
         return VERDICT_REFUSED;
     }
     struct peer *peer = node_peer(node, envelope->from);
-    if (peer == NULL) {
-        snprintf(why, REFUSAL_MAX, "node %016" PRIx64 " is no member here; the members are %s",
-                 envelope->from, own->members);
-        return VERDICT_REFUSED;
+    if (peer == NULL || (!peer->member && statemachine_was_removed(node->sm, peer->id))) {
+        enum verdict verdict = meet_stranger(node, envelope, why, &peer);
+        if (peer == NULL)
+            return verdict;
     }
+    peer->last_ms = node_now(node);
     if (!peer->incarnation_known) {
         if (!peer->incarnation_saving)
             record_first(node, peer, envelope);
@@ -126,6 +156,8 @@ enum verdict identity_check(struct node *node, const struct envelope *envelope, 
                       "peer=%016" PRIx64 " raft_addr=%s", peer->id, peer->raft_addr);
         return VERDICT_REFUSED;
     }
+    if (envelope->raft_addr != NULL)
+        configs_heard_address(node, peer, envelope->raft_addr);
     return VERDICT_ACCEPTED;
 }
 
@@ -139,4 +171,6 @@ void identity_refused(void *arg, raft_id from, const char *why)
                   node->config.identity.cluster, node->config.identity.members, why);
     if (strncmp(why, REPLACED, strlen(REPLACED)) == 0)
         node->host.refused(node->host.arg, why);
+    else if (strncmp(why, REMOVED, strlen(REMOVED)) == 0)
+        members_note_removed(node, why + strlen(REMOVED) + 2);
 }

@@ -5,9 +5,31 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+/* The configurations among an append's entries are decoded for the core.  Returns how many entries
+ * it is to see: not more configurations than there is room for.  -1: one is none. */
+static int take_entries(struct node *node, const struct frame *frame)
+{
+    static struct configuration configuration;
+    uint32_t n_configs = 0, i = 0;
+    for (; i < frame->raft.msg.append.n; i++) {
+        const struct record *record = &frame->raft.records[i];
+        node->entries[i] = (struct raft_entry){ record->term, record->kind, NULL };
+        if (record->kind != RAFT_MEMBERS)
+            continue;
+        if (n_configs == RAFT_CONFIGS_MAX)
+            break;
+        if (configuration_decode(record->payload, &configuration) != OK)
+            return -1;
+        node->received[n_configs] = configuration.members;
+        node->entries[i].members = &node->received[n_configs++];
+    }
+    return (int)i;
+}
+
 static void on_raft(struct node *node, raft_id from, const struct frame *frame, struct blob *body)
 {
     const struct raft_msg *msg = &frame->raft.msg;
+    struct raft_msg shorter;
     if (msg->from != from || msg->to != node->config.identity.id)
         return;
     struct raft_event event = { .type = RAFT_RECV, .now = node_now(node), .recv.msg = msg };
@@ -15,9 +37,14 @@ static void on_raft(struct node *node, raft_id from, const struct frame *frame, 
     if (msg->type == RAFT_APPEND) {
         if (node->n_flights >= LOG_JOBS_MAX - 64)
             return; /* the disk is far behind; the leader will send it again */
-        for (uint32_t i = 0; i < msg->append.n; i++)
-            node->entries[i] = (struct raft_entry){ frame->raft.records[i].term,
-                                                    frame->raft.records[i].kind, NULL };
+        int n = take_entries(node, frame);
+        if (n < 0) {
+            log_warn("a peer sent a configuration that is none", "peer=%016" PRIx64, from);
+            return;
+        }
+        shorter = *msg;
+        shorter.append.n = (uint32_t)n;
+        event.recv.msg = &shorter;
         event.recv.entries = node->entries;
         source = (struct source){ .records = frame->raft.record_bytes, .owner = body };
     } else if (node->n_flights >= LOG_JOBS_MAX - 8) {
@@ -27,10 +54,10 @@ static void on_raft(struct node *node, raft_id from, const struct frame *frame, 
     if (core_step(node, &event, &source) != RAFT_OK || msg->term != node->term ||
         from != node->leader)
         return;
-    if (msg->type == RAFT_HEARTBEAT)
-        reads_note_leader(node, msg->heartbeat.commit);
-    else if (msg->type == RAFT_APPEND)
-        reads_note_leader(node, msg->append.commit);
+    if (msg->type != RAFT_HEARTBEAT && msg->type != RAFT_APPEND)
+        return;
+    node->leader_commit = msg->type == RAFT_HEARTBEAT ? msg->heartbeat.commit : msg->append.commit;
+    reads_note_leader(node, node->leader_commit);
 }
 
 static void on_frame(struct node *node, raft_id from, const struct frame *frame, struct blob *body)
@@ -71,7 +98,10 @@ static void on_frame(struct node *node, raft_id from, const struct frame *frame,
         fetch_on_part(node, from, frame);
         break;
     case FRAME_CHANGE:
+        change_on_request(node, from, frame);
+        break;
     case FRAME_CHANGE_REPLY:
+        change_on_reply(node, from, frame);
         break;
     case FRAME_DIGEST:
         digest_on_question(node, from, frame);

@@ -25,13 +25,18 @@ struct peer *node_peer(struct node *node, raft_id id)
 
 bool node_single(const struct node *node)
 {
-    return node->n_peers == 0;
+    const struct raft_members *members = &configs_current(node)->members;
+    uint32_t voters = 0;
+    for (uint32_t i = 0; i < members->n; i++)
+        voters += members->at[i].voter || members->at[i].old_voter;
+    return voters == 1 && configs_is_voter(node, node->config.identity.id);
 }
 
 void node_cut_short(struct node *node, raft_id to, raft_index last)
 {
     struct peer *peer = node_peer(node, to);
-    ASSERT(peer != NULL);
+    if (peer == NULL)
+        return;
     peer->cut_short = last;
     node_wake(node);
 }
@@ -70,11 +75,12 @@ static void start_raft(struct node *node, const struct log_boot *log)
         .runs = log->runs,
         .n_runs = log->n_runs,
     };
-    boot.members.n = config->n_members;
-    for (uint32_t i = 0; i < config->n_members; i++)
-        boot.members.at[i] = (struct raft_member){ .id = config->members[i].id, .voter = true };
+    struct raft_config_at *configs = configs_for_boot(node, &boot.n_configs);
+    boot.members = node->configs[0].configuration.members;
+    boot.configs = configs;
     node->raft = memory_new(raft_size());
     raft_init(node->raft, &raft_config, &boot, node_now(node));
+    free(configs);
     node->term = node->born_term = log->term;
     node->commit = boot.commit;
     node->durable = log->last;
@@ -106,27 +112,16 @@ static enum err boot_stores(struct node *node, char *message)
                  ": the state directory was lost or replaced",
                  log.base, statemachine_applied(node->sm));
     } else {
-        start_raft(node, &log);
+        err = configs_boot(node, log.first, log.last, message);
+        if (err == OK)
+            start_raft(node, &log);
     }
     free(log.runs);
     return err;
 }
 
-static void set_peers(struct node *node)
-{
-    const struct node_config *config = &node->config;
-    for (uint32_t i = 0; i < config->n_members; i++) {
-        if (config->members[i].id == config->identity.id)
-            continue;
-        struct peer *peer = &node->peers[node->n_peers++];
-        peer->id = config->members[i].id;
-        memcpy(peer->raft_addr, config->members[i].raft_addr, sizeof peer->raft_addr);
-        node->network->ops->set_peer(node->network, peer->id, peer->raft_addr);
-    }
-}
-
 /* So that peers learn each other's incarnation before the first election needs it. */
-static void say_hello(struct node *node)
+void node_say_hello(struct node *node)
 {
     struct frame hello = { .type = FRAME_INFO, .request = 0 };
     for (uint32_t i = 0; i < node->n_peers; i++)
@@ -138,7 +133,7 @@ enum err node_new(const struct node_config *config, const struct node_host *host
                   struct snapshot_store *snapshots, struct network *network, struct node **out,
                   char *message)
 {
-    ASSERT(config->n_members >= 1 && config->n_members <= VOTERS_MAX);
+    ASSERT(config->n_members <= MEMBERS_MAX);
     struct node *node = memory_new(sizeof *node);
     node->config = *config;
     node->host = *host;
@@ -152,6 +147,7 @@ enum err node_new(const struct node_config *config, const struct node_host *host
     TAILQ_INIT(&node->orphans);
     TAILQ_INIT(&node->forwarded);
     TAILQ_INIT(&node->infos);
+    TAILQ_INIT(&node->changes);
     reads_init(node);
     /* Requests of an earlier life must not match answers to this one (B40): each life has a
      * random number, not 0, above the count. */
@@ -161,17 +157,18 @@ enum err node_new(const struct node_config *config, const struct node_host *host
     enum err err = boot_stores(node, message);
     if (err != OK) {
         statemachine_free(node->sm);
+        configs_fini(node);
         free(node);
         return err;
     }
-    set_peers(node);
+    configs_start(node);
     digest_init(node);
-    identity_load(node);
-    say_hello(node);
+    node_say_hello(node);
+    members_check_removed(node);
     log_info("started", "id=%016" PRIx64 " cluster=%016" PRIx64 " term=%" PRIu64
              " last_index=%" PRIu64 " applied=%" PRIu64 " members=%u",
              config->identity.id, config->identity.cluster, node->term, node->durable,
-             statemachine_applied(node->sm), config->n_members);
+             statemachine_applied(node->sm), configs_current(node)->members.n);
     *out = node;
     return OK;
 }
@@ -199,6 +196,7 @@ void node_submit(struct node *node, struct op *op)
         break;
     case OP_CHANGE:
     case OP_TRANSFER:
+        change_submit(node, op);
         break;
     }
 }
@@ -256,6 +254,17 @@ static void pump_announce(struct node *node, uint64_t now_ms)
     *op = (struct op){ .type = OP_WRITE, .deadline_ms = now_ms + ANNOUNCE_RETRY_MS,
                        .command = command_encode_announce(&member), .done = announce_done };
     node_submit(node, op);
+}
+
+/* Who has no vote, and so does not campaign, finds the leader by calling; or learns from the answer
+ * that it was removed. */
+static void pump_hello(struct node *node, uint64_t now_ms)
+{
+    if (node->leader != 0 || now_ms < node->hello_ms || node->stopping ||
+        configs_is_voter(node, node->config.identity.id))
+        return;
+    node->hello_ms = now_ms + HELLO_MS;
+    node_say_hello(node);
 }
 
 /* ---- turns */
@@ -319,6 +328,8 @@ static void sweep(struct node *node, uint64_t now_ms)
     writes_expire(node, now_ms);
     reads_expire(node, now_ms);
     info_expire(node, now_ms, false);
+    change_expire(node, now_ms);
+    configs_sweep(node, now_ms);
     if (now_ms >= node->space_ms) {
         node->space_ms = now_ms + SPACE_CHECK_MS;
         node_check_space(node);
@@ -333,6 +344,7 @@ static void pump_stop(struct node *node, uint64_t now_ms)
         writes_fail_all(node);
         reads_fail_all(node);
         info_expire(node, 0, true);
+        change_expire(node, UINT64_MAX);
         return;
     }
     if (!node->stopping || node->transfer_asked || node->role != RAFT_LEADER || node_single(node) ||
@@ -356,6 +368,9 @@ void node_run(struct node *node)
     install_pump(node);
     fetch_pump(node);
     send_pump(node);
+    pump_hello(node, now_ms);
+    change_pump(node, now_ms);
+    members_policy(node, now_ms);
     writes_pump(node);
     reads_pump(node);
     pump_stop(node, now_ms);
@@ -367,7 +382,8 @@ void node_run(struct node *node)
 
 static bool waits_for_something(const struct node *node)
 {
-    return node->n_writes > 0 || node->n_reads > 0 || !TAILQ_EMPTY(&node->infos);
+    return node->n_writes > 0 || node->n_reads > 0 || !TAILQ_EMPTY(&node->infos) ||
+           node->n_changes > 0;
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)
@@ -385,8 +401,11 @@ uint64_t node_deadline(const struct node *node)
     bool lazy = !waits_for_something(node) && node->space_ms > node->sweep_ms;
     due = earlier(due, lazy ? node->space_ms : node->sweep_ms);
     due = earlier(due, digest_deadline(node));
+    due = earlier(due, members_deadline(node));
     if (node->leader != 0)
         due = earlier(due, node->announce_ms);
+    else if (!configs_is_voter(node, node->config.identity.id))
+        due = earlier(due, node->hello_ms);
     if (node->stopping && !node->out_of_time)
         due = earlier(due, node->stop_deadline_ms);
     return due;
@@ -457,9 +476,11 @@ void node_free(struct node *node)
     writes_fail_all(node);
     reads_fail_all(node);
     info_expire(node, 0, true);
+    change_expire(node, UINT64_MAX);
     tail_fini(&node->tail);
     send_fini(node);
     fetch_fini(node);
+    configs_fini(node);
     statemachine_free(node->sm);
     free(node->raft);
     free(node);

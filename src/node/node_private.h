@@ -1,7 +1,9 @@
 /* node_private.h - the node's inside, shared by the files of src/node.
  *
  * Who does what:  core.c steps the Raft core and carries out its updates; tail.c keeps the newest
- * entries in memory; outbox.c sends raft messages; inbox.c takes what peers send; writes.c and
+ * entries in memory; configs.c keeps the configurations of the log and who can be reached by them;
+ * change.c takes changes of the members, members.c makes those that nobody has to ask for;
+ * outbox.c sends raft messages; inbox.c takes what peers send; writes.c and
  * reads.c own the waiting clients; forward.c asks the leader on a client's behalf; apply.c applies
  * and flushes; digest.c compares states; compact.c lets the log begin later; snapshot_send.c,
  * snapshot_fetch.c and snapshot_install.c bring the state to who lags far behind; identity.c knows
@@ -34,6 +36,12 @@ enum {
     SPACE_CHECK_BYTES = 256 * 1024,
     INFO_TIMEOUT_MS = 500,     /* how long the leader is waited for before own knowledge must do */
     IDLE_FLUSH_PART = 10,      /* nothing applied for a tenth of the flush interval: flush what there is */
+    PEERS_MAX = 2 * MEMBERS_MAX, /* members, and others who were until lately or are not known yet */
+    PEER_FORGET_MS = 60 * 1000,  /* who is no member and silent for so long is forgotten */
+    HELLO_MS = 1000,           /* how often who has no say looks for the leader */
+    CHANGES_MAX = 64,          /* changes of the members that wait; more are refused */
+    CAUGHT_UP_ROUNDS = 4,      /* a learner becomes a voter after so many good looks in a row */
+    LEARNER_PATIENCE_MS = 10 * 60 * 1000, /* one that never came is dropped after this */
     FLUSH_BYTES = 16 * 1024 * 1024, /* flush early above so many pending bytes */
     DIGESTS_NEWEST = 1024,     /* entries for which the state's digest is remembered */
     DIGESTS_ASKED = 8,         /* and so many for which it was told */
@@ -75,6 +83,19 @@ struct peer {
     enum digest_answer digest_answer;
     uint64_t digest;
     bool digest_told, digest_logged; /* what this round came to; that it differs */
+    bool member;                /* of a configuration that may be in use */
+    uint64_t last_ms;           /* no member: when it was last heard of, or left */
+    bool moved;                 /* it has told another address than the configuration */
+    /* on the leader, of a learner */
+    uint64_t learner_since_ms;  /* 0: not seen as one yet */
+    raft_index catch_up_to;     /* what was committed at the last look */
+    uint32_t caught_up;         /* good looks in a row */
+};
+
+/* A configuration of the log, and the entry that it stands in. */
+struct config_at {
+    raft_index index;
+    struct configuration configuration;
 };
 
 /* One question to the core (or to the leader) that many reads share. */
@@ -127,9 +148,21 @@ struct node {
     raft_index commit;
     uint64_t raft_deadline;
 
-    struct peer peers[MEMBERS_MAX]; /* the others */
+    struct peer peers[PEERS_MAX]; /* the others */
     uint32_t n_peers;
     struct peer stranger;       /* whoever is no member: when one was last told of */
+
+    struct config_at *configs;  /* [0]: as of the applied index; then those behind it in the log */
+    uint32_t n_configs;
+    struct configuration wanted; /* of the RAFT_CHANGE being stepped */
+    struct raft_members received[RAFT_CONFIGS_MAX]; /* of the append being stepped */
+    struct op_list changes;
+    uint32_t n_changes;
+    char change_why[CHANGE_WHY_MAX + 1];
+    uint64_t policy_ms, hello_ms, handover_ms;
+    uint64_t leader_since_ms;
+    bool removed;               /* and the runner has been told, or will be */
+    raft_index leader_commit;
 
     struct tail tail;
 
@@ -210,7 +243,7 @@ void node_wake(struct node *node);
 void node_check_space(struct node *node);
 uint64_t node_now(const struct node *node);
 bool node_single(const struct node *node); /* the only voter */
-struct peer *node_peer(struct node *node, raft_id id); /* NULL: not a member, or self */
+struct peer *node_peer(struct node *node, raft_id id); /* NULL: not known, or self */
 
 /* Tells the core, after this step, that an append went out only up to `last`. */
 void node_cut_short(struct node *node, raft_id to, raft_index last);
@@ -223,6 +256,8 @@ struct source {
     struct blob *owner;
     struct op_list *ops;         /* of a proposal */
 };
+void node_say_hello(struct node *node);
+
 enum raft_status core_step(struct node *node, const struct raft_event *event,
                            const struct source *source);
 void core_log_done(struct node *node, struct log_job *job);
@@ -253,8 +288,61 @@ enum verdict inbox_body(void *arg, const struct envelope *envelope, struct blob 
                         struct slice frames, char *why);
 void inbox_unreachable(void *arg, raft_id peer, enum lane lane);
 
+/* ---- configs.c */
+MUST_CHECK enum err configs_boot(struct node *node, raft_index first, raft_index last,
+                                 char *message);
+void configs_start(struct node *node); /* meets the peers */
+void configs_fini(struct node *node);
+const struct configuration *configs_current(const struct node *node);
+/* For raft_init: the first, and an array (malloc'ed) of the others. */
+struct raft_config_at *configs_for_boot(const struct node *node, uint32_t *n);
+/* Entries from `first` on are erased; then these are appended. */
+void configs_truncate(struct node *node, raft_index first);
+void configs_push(struct node *node, raft_index index, const struct configuration *configuration);
+/* The one that the core has just made, with the addresses that go with its ids. */
+const char *configs_address(struct node *node, const struct configuration *configuration, uint32_t i);
+void configs_complete(struct node *node, const struct raft_members *members,
+                      struct configuration *out);
+void configs_applied(struct node *node, raft_index index);
+/* A snapshot takes the place of the log up to `index`, and if !keep of all of it. */
+void configs_install(struct node *node, raft_index index, const struct configuration *configuration,
+                     bool keep);
+/* The state machine was opened anew on an installed snapshot. */
+void configs_installed(struct node *node);
+void configs_log(const struct node *node);
+/* Somebody whom no configuration here names; NULL: there is no room. */
+struct peer *configs_stranger(struct node *node, raft_id id, const char *raft_addr);
+void configs_heard_address(struct node *node, struct peer *peer, const char *raft_addr);
+void configs_sweep(struct node *node, uint64_t now_ms);
+bool configs_is_voter(const struct node *node, raft_id id);
+
+/* ---- change.c */
+void change_submit(struct node *node, struct op *op);
+void change_pump(struct node *node, uint64_t now_ms);
+void change_role_changed(struct node *node);
+void change_expire(struct node *node, uint64_t now_ms);
+void change_on_request(struct node *node, raft_id from, const struct frame *frame);
+void change_on_reply(struct node *node, raft_id from, const struct frame *frame);
+void change_unsent(struct node *node, raft_id to, uint64_t request);
+bool forward_repeated(struct node *node, raft_id from, uint64_t request);
+
+/* ---- members.c */
+/* What the configuration is to become; or why not, in node->change_why.  *satisfied: there is
+ * nothing to do. */
+enum err members_wanted(struct node *node, const struct member_change *change,
+                        struct configuration *out, bool *satisfied);
+/* ERR_QUORUM_AT_RISK, with the reason in node->change_why. */
+enum err members_check_quorum(struct node *node, const struct configuration *wanted);
+enum raft_status members_propose(struct node *node, const struct configuration *wanted);
+/* No change is under way. */
+bool members_settled(const struct node *node);
+void members_policy(struct node *node, uint64_t now_ms);
+uint64_t members_deadline(const struct node *node);
+void members_note_removed(struct node *node, const char *why);
+void members_check_removed(struct node *node);
+
 /* ---- identity.c */
-void identity_load(struct node *node);
+void identity_load(struct node *node, struct peer *peer);
 /* What a peer does wrong is told at most once in ten seconds. */
 bool identity_may_log(struct peer *peer, uint64_t now_ms);
 enum verdict identity_check(struct node *node, const struct envelope *envelope, char *why);

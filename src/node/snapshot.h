@@ -101,7 +101,7 @@ struct fetch {
     uint64_t rest_ms, next_ms; /* after a failure: how long, until when */
     uint64_t begun_ms;
     bool members_told;         /* with it came the configuration: */
-    struct raft_members members;
+    struct configuration configuration;
     uint64_t stored, asked;    /* of the file: offsets */
     uint64_t damaged;          /* checksum of the last that was found damaged; 0: none */
     struct fetch_slot {

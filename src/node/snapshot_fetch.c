@@ -169,14 +169,11 @@ void fetch_on_open_reply(struct node *node, raft_id from, const struct frame *fr
         return;
     }
     struct slice bytes = frame->snapshot_open_reply.configuration;
-    struct configuration configuration;
     fetch->members_told = bytes.size > 0;
-    if (fetch->members_told && configuration_decode(bytes, &configuration) != OK) {
+    if (fetch->members_told && configuration_decode(bytes, &fetch->configuration) != OK) {
         rest(node);
         return;
     }
-    if (fetch->members_told)
-        fetch->members = configuration.members;
     fetch->file = frame->snapshot_open_reply.file;
     fetch->info = (struct snapshot_info){ .index = frame->snapshot_open_reply.index,
                                           .term = frame->snapshot_open_reply.term,

@@ -19,7 +19,7 @@ void install_verified(struct node *node)
 {
     struct fetch *fetch = &node->fetch;
     const struct raft_members members =
-        fetch->members_told ? fetch->members : *raft_members(node->raft, NULL, NULL);
+        fetch->members_told ? fetch->configuration.members : *raft_members(node->raft, NULL, NULL);
     struct raft_event event = { .type = RAFT_INSTALLED, .now = node_now(node) };
     event.installed.last = fetch->info.index;
     event.installed.last_term = fetch->info.term;
@@ -54,6 +54,8 @@ void install_save(struct node *node, struct log_job *job)
         if (job->first <= node->durable)
             node->durable = job->first - 1;
     }
+    if (node->fetch.members_told)
+        configs_install(node, u->save.base, &node->fetch.configuration, u->save.keep);
     node->fetch.ticket = u->ticket;
 }
 
@@ -71,6 +73,8 @@ static void on_installed(void *arg)
               "the installed snapshot cannot be read: %s; this node stops, its data is left as it "
               "is; replace this member by a new one with an empty --data-dir",
               err != OK ? err_text(err) : "it is not what was verified");
+    configs_installed(node);
+    digest_init(node);
     node->flush_job = NULL;
     node->flush_applied = 0;
     node->flushed_ms = node->applied_ms = node_now(node);

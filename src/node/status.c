@@ -1,6 +1,8 @@
 /* status.c - what people may see of a node. */
 #include "node_private.h"
 
+#include <stdio.h>
+
 static void copy_text(char *out, size_t size, struct slice text)
 {
     size_t n = text.size < size - 1 ? text.size : size - 1;
@@ -52,6 +54,9 @@ void node_status(const struct node *node, struct node_status *out)
     if (node->role != RAFT_LEADER)
         out->leader_silence_ms =
             node->leader_heard_ms == 0 ? UINT64_MAX : now_ms - node->leader_heard_ms;
+    out->leader_commit = node->role == RAFT_LEADER ? node->commit : node->leader_commit;
+    out->voter = configs_is_voter(node, out->id);
+    out->learner = !out->voter && configuration_place(configs_current(node), out->id) >= 0;
     leader_http(node, out->leader_http);
 }
 
@@ -70,16 +75,26 @@ uint32_t node_members(const struct node *node, struct node_member *out)
 {
     struct member_info announced[MEMBERS_MAX];
     uint32_t n = statemachine_members(node->sm, announced);
-    for (uint32_t i = 0; i < node->config.n_members; i++) {
+    const struct configuration *current = configs_current(node);
+    for (uint32_t i = 0; i < current->members.n; i++) {
+        const struct raft_member *at = &current->members.at[i];
         struct node_member *member = &out[i];
-        *member = (struct node_member){ .id = node->config.members[i].id, .voter = true };
-        memcpy(member->raft_addr, node->config.members[i].raft_addr, sizeof member->raft_addr);
+        *member = (struct node_member){ .id = at->id, .voter = at->voter || at->old_voter,
+                                        .leaving = at->leaving, .stays = current->stays[i],
+                                        .replaces = current->replaces[i] };
+        snprintf(member->raft_addr, sizeof member->raft_addr, "%s", current->raft_addr[i]);
         for (uint32_t j = 0; j < n; j++) {
             if (announced[j].id != member->id)
                 continue;
+            copy_text(member->raft_addr, sizeof member->raft_addr, announced[j].raft_addr);
             copy_text(member->name, sizeof member->name, announced[j].name);
             copy_text(member->http_addr, sizeof member->http_addr, announced[j].http_addr);
         }
     }
-    return node->config.n_members;
+    return current->members.n;
+}
+
+bool node_was_removed(const struct node *node, raft_id id)
+{
+    return statemachine_was_removed(node->sm, id);
 }

@@ -3,11 +3,13 @@
 #include "raft_state.h"
 
 /* A learner never stands, nor does who is not a member.  In a joint configuration "any server from
- * either configuration may serve as leader", §6. */
+ * either configuration may serve as leader", §6.  Who leaves may be the only one that holds the entry
+ * by which it does: then nobody else can be elected, and it stands, without a vote of its own, until
+ * that entry is committed (thesis 4.2.2, figure 4.6). */
 bool may_campaign(const struct raft *r)
 {
-    bool votes = place_votes(r, r->self) || mutant("removed-node-campaigns");
-    return votes && !r->stalled && r->term < RAFT_NUMBER_MAX &&
+    bool may = place_votes(r, r->self) || members_leaving(r) || mutant("removed-node-campaigns");
+    return may && !r->stalled && r->term < RAFT_NUMBER_MAX &&
            r->trail.last < RAFT_NUMBER_MAX;
 }
 

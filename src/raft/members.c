@@ -60,6 +60,15 @@ bool raft_alone(const struct raft *r)
     return place_votes(r, r->self);
 }
 
+bool members_leaving(const struct raft *r)
+{
+    if (r->n_configs < 2 || place_votes(r, r->self))
+        return false;
+    const struct raft_members *before = &r->configs[r->n_configs - 2].members;
+    uint32_t i = members_find(before, r->config.self);
+    return i < before->n && (before->at[i].voter || before->at[i].old_voter);
+}
+
 /* "Agreement (for elections and entry commitment) requires separate majorities from both the old
  * and new configurations", §6. */
 uint64_t members_reached(const struct raft *r, const uint64_t *values)

@@ -110,6 +110,8 @@ uint32_t raft_place(const struct raft *r, raft_id id);
 /* It has a say: a voter of the configuration in use, or of the old one if that is joint. */
 bool place_votes(const struct raft *r, uint32_t place);
 bool raft_alone(const struct raft *r); /* nobody else has a say */
+/* This server loses its say by a configuration that is not known to be committed. */
+bool members_leaving(const struct raft *r);
 /* The largest number that a majority of the members' values (by place) has reached; if the
  * configuration in use is joint, a majority of each. */
 uint64_t members_reached(const struct raft *r, const uint64_t *values);

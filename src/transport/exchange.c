@@ -243,7 +243,8 @@ static struct evhttp_request *new_request(struct link *link)
         panic(EXIT_STATUS_IO, "out of memory");
     struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
     if (evhttp_add_header(headers, "Host", link->peer->address) != 0 ||
-        evhttp_add_header(headers, "Content-Type", "application/octet-stream") != 0)
+        evhttp_add_header(headers, "Content-Type", "application/octet-stream") != 0 ||
+        evhttp_add_header(headers, RAFT_ADDR_HEADER, link->peer->transport->raft_addr) != 0)
         panic(EXIT_STATUS_IO, "out of memory");
     return request;
 }

@@ -167,6 +167,10 @@ void parking_on_request(void *arg, struct http_request *request)
     char why[REFUSAL_MAX] = "";
     const char *trouble;
     enum lane lane;
+    if (transport->handler != NULL && !lane_of(http_request_path(request), &lane)) {
+        transport->handler(transport->handler_arg, request);
+        return;
+    }
     if (!is_for_nodes(request, &lane))
         return;
     struct blob *body = request_body_blob(request);
@@ -175,6 +179,9 @@ void parking_on_request(void *arg, struct http_request *request)
         refuse(transport, request, &envelope, trouble);
         return;
     }
+    const char *raft_addr = http_request_header(request, RAFT_ADDR_HEADER);
+    if (raft_addr != NULL && address_valid(slice_text(raft_addr)))
+        envelope.raft_addr = raft_addr;
     transport->stats.exchanges_in++;
     transport->stats.frames_in += envelope.n_frames;
     transport->stats.bytes_in += body->size;

@@ -61,7 +61,12 @@ struct peer {
     uint32_t n_answers_for[LANES];     /* of those, by the lane whose request they answer */
     bool reachable;                    /* as last logged */
     uint64_t refusal_logged_ms;
+    struct peer *next_gone;            /* forgotten, to be freed at the end of the turn */
 };
+
+/* Members, and as many who were until lately or are not known to the configuration yet. */
+enum { TRANSPORT_PEERS_MAX = 2 * MEMBERS_MAX };
+#define RAFT_ADDR_HEADER "Holdfast-Raft-Addr"
 
 struct transport {
     struct network network;
@@ -76,7 +81,11 @@ struct transport {
     bool ticking;
     uint64_t refusal_logged_ms; /* of strangers */
     uint32_t n_peers;
-    struct peer *peers[MEMBERS_MAX];
+    struct peer *peers[TRANSPORT_PEERS_MAX];
+    struct peer *gone;
+    char raft_addr[ADDRESS_MAX + 1]; /* our own, as the others are told */
+    http_handler_fn *handler;        /* of what is not for the peer links; may be NULL */
+    void *handler_arg;
     struct network_stats stats;
 };
 

@@ -12,6 +12,7 @@
 
 #include <event2/dns.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -65,11 +66,14 @@ static void flush_peer(struct transport *transport, struct peer *peer)
     }
 }
 
+static void free_gone(struct transport *transport);
+
 static void on_flush(evutil_socket_t fd, short what, void *arg)
 {
     struct transport *transport = arg;
     (void)fd;
     (void)what;
+    free_gone(transport);
     for (uint32_t i = 0; i < transport->n_peers; i++)
         flush_peer(transport, transport->peers[i]);
 }
@@ -129,7 +133,7 @@ static void set_peer(struct network *network, raft_id id, const char *address)
         return;
     }
     if (peer == NULL) {
-        ASSERT(transport->n_peers < MEMBERS_MAX);
+        ASSERT(transport->n_peers < TRANSPORT_PEERS_MAX);
         peer = peer_new(transport, id);
         transport->peers[transport->n_peers++] = peer;
     } else if (strcmp(peer->address, address) == 0) {
@@ -142,7 +146,43 @@ static void set_peer(struct network *network, raft_id id, const char *address)
         link_reset(&peer->links[i]);
 }
 
-static const struct network_ops ops = { .send = send_frame, .set_peer = set_peer };
+static void peer_free(struct peer *peer)
+{
+    for (int lane = 0; lane < LANES; lane++) {
+        parking_drop(peer, (enum lane)lane);
+        link_fini(&peer->links[lane]);
+    }
+    frame_queue_fini(&peer->answers);
+    free(peer);
+}
+
+/* Perhaps we are inside a callback of one of its connections: it goes at the end of the turn. */
+static void forget_peer(struct network *network, raft_id id)
+{
+    struct transport *transport = transport_of(network);
+    for (uint32_t i = 0; i < transport->n_peers; i++) {
+        struct peer *peer = transport->peers[i];
+        if (peer->id != id)
+            continue;
+        transport->peers[i] = transport->peers[--transport->n_peers];
+        peer->next_gone = transport->gone;
+        transport->gone = peer;
+        transport_wake(transport);
+        return;
+    }
+}
+
+static void free_gone(struct transport *transport)
+{
+    while (transport->gone != NULL) {
+        struct peer *peer = transport->gone;
+        transport->gone = peer->next_gone;
+        peer_free(peer);
+    }
+}
+
+static const struct network_ops ops = { .send = send_frame, .set_peer = set_peer,
+                                        .forget_peer = forget_peer };
 
 /* ---- birth and death */
 
@@ -188,6 +228,7 @@ enum err transport_new(struct event_base *base, const struct transport_config *c
     };
     transport->network.ops = &ops;
     transport->config = *config;
+    snprintf(transport->raft_addr, sizeof transport->raft_addr, "%s", raft_addr);
     transport->base = base;
     if (http_server_new(base, &http, parking_on_request, parking_error_body, transport,
                         &transport->server, message) != OK) {
@@ -221,6 +262,12 @@ void transport_start(struct transport *transport, const struct network_events *e
     transport_wake(transport);
 }
 
+void transport_set_handler(struct transport *transport, http_handler_fn *handler, void *arg)
+{
+    transport->handler = handler;
+    transport->handler_arg = arg;
+}
+
 void transport_stats(const struct transport *transport, struct network_stats *out)
 {
     *out = transport->stats;
@@ -230,15 +277,9 @@ void transport_free(struct transport *transport)
 {
     if (transport == NULL)
         return;
-    for (uint32_t i = 0; i < transport->n_peers; i++) {
-        struct peer *peer = transport->peers[i];
-        for (int lane = 0; lane < LANES; lane++) {
-            parking_drop(peer, (enum lane)lane);
-            link_fini(&peer->links[lane]);
-        }
-        frame_queue_fini(&peer->answers);
-        free(peer);
-    }
+    free_gone(transport);
+    for (uint32_t i = 0; i < transport->n_peers; i++)
+        peer_free(transport->peers[i]);
     http_server_free(transport->server);
     evdns_base_free(transport->dns, 1);
     event_free(transport->flush);

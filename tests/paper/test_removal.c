@@ -61,6 +61,34 @@ START_TEST(a_removed_leader_leads_until_that_is_committed)
 }
 END_TEST
 
+/* Thesis 4.2.2, figure 4.6: only the leader that leaves has the entry by which it does.  The others
+ * cannot be elected, its log is longer; so it stands, and does not count its own vote. */
+START_TEST(who_leaves_stands_until_that_is_committed)
+{
+    const char *new[] = { "2v", "1 2v", "2v 3v" };
+    for (size_t i = 0; i < 3; i++) {
+        bench_init(&b, 2, 0);
+        bench_boot(&b, 1, 0, 1, TERMS(1));
+        bench_append_members(&b, 2, 2, 1, 1, i == 0 ? "1ox 2vo" : i == 1 ? "1o 2vo" : "1ox 2vo 3v", 1);
+        bench_append_members(&b, 2, 2, 2, 2, new[i], 2);
+        bench_become_candidate(&b);
+        bench_persist(&b);
+        ck_assert_int_eq(b.u.role, RAFT_CANDIDATE);
+        if (i == 2)
+            bench_grant(&b, 3, 3);
+        ck_assert_int_eq(b.u.role, RAFT_CANDIDATE);
+        bench_grant(&b, 2, 3);
+        ck_assert_int_eq(b.u.role, RAFT_LEADER);
+        persist_and_accept(2, i == 2 ? 3 : 0, 4);
+        ck_assert_uint_eq(b.u.commit, 4);
+        ck_assert_int_eq(b.u.role, RAFT_FOLLOWER);
+        bench_tick(&b, 5000); /* now it is committed */
+        ck_assert_int_eq(b.u.role, RAFT_FOLLOWER);
+        bench_fini(&b);
+    }
+}
+END_TEST
+
 /* B27: a leader that becomes a learner in a cluster of two commits nothing by itself. */
 START_TEST(a_demoted_leader_does_not_count_itself)
 {
@@ -362,6 +390,7 @@ int main(void)
 {
     const TTest *tests[] = {
         a_removed_leader_leads_until_that_is_committed,
+        who_leaves_stands_until_that_is_committed,
         a_demoted_leader_does_not_count_itself,
         a_removed_leader_alone_with_learners_hands_over,
         learners_come_and_go_with_one_entry,

@@ -10,6 +10,8 @@
  *   write N        the oldest write of N is durable; `write N all`
  *   deliver A B    all that is under way from A to B now, oldest first; `deliver all`: until
  *                  nothing is; `deliver A B newest|oldest|copy`: one of them, `copy` stays
+ *   compact N LAST N drops its log up to LAST
+ *   install N LAST N has got a snapshot of what is committed up to LAST
  *   drop A B       `drop all`         crash N    restart N    status
  */
 #include "tests/unit/raft_cluster.h"
@@ -86,12 +88,19 @@ static void on_trace(void *arg, struct cluster *c, uint32_t node, uint32_t what,
     case RAFT_TRACE_TRANSFER:
         say("    %llu transfer to %llu: %s\n", id, U(v[0]), transfer[v[1]]);
         break;
+    case RAFT_TRACE_SNAPSHOT:
+        say("    %llu has no append for %llu: its log begins after %llu\n", id, U(v[0]), U(v[1]));
+        break;
+    case RAFT_TRACE_COMPACTED:
+        say("    %llu compacts its log up to %llu\n", id, U(v[1]));
+        break;
+    case RAFT_TRACE_INSTALLED:
+        say("    %llu installs the snapshot %llu/%llu%s\n", id, U(v[0]), U(v[1]),
+            v[2] ? " and keeps what is behind it" : "");
+        break;
     case RAFT_TRACE_TERM:
     case RAFT_TRACE_TRAIL_FORGOT:
     case RAFT_TRACE_MEMBERS:
-    case RAFT_TRACE_SNAPSHOT:
-    case RAFT_TRACE_COMPACTED:
-    case RAFT_TRACE_INSTALLED:
     case RAFT_TRACES:
         break;
     }
@@ -152,8 +161,12 @@ static void on_step(void *arg, struct cluster *c, uint32_t node)
     if (u->what & RAFT_SAVE_ENTRIES)
         say(" %llu..%llu%s", U(u->save.first), U(u->save.first + u->save.n - 1),
             u->what & RAFT_SAVE_NOOP ? " (no-op)" : "");
+    if (u->what & RAFT_SAVE_BASE)
+        say(" base=%llu/%llu", U(u->save.base), U(u->save.base_term));
     if (u->ticket != 0)
         say(story.slow[node] ? ", write %llu\n" : "\n", U(u->ticket));
+    if (u->what & RAFT_FETCH)
+        say("    %llu fetches a snapshot from %llu\n", U(n->id), U(u->leader));
     for (uint32_t i = 0; i < u->n_msgs; i++) {
         const struct raft_msg *m = &u->msgs[i];
         bool waits = story.slow[node] && m->after > n->durable;
@@ -339,7 +352,9 @@ static void command_status(void)
         say("    %llu %s term=%llu commit=%llu log:", U(n->id),
             n->up ? raft_role_name(n->update.role) : "down", U(n->update.term),
             U(n->update.commit));
-        for (raft_index k = 1; k <= n->log.last; k++)
+        if (n->log.base > 0)
+            say(" (%llu)", U(n->log.base));
+        for (raft_index k = n->log.base + 1; k <= n->log.last; k++)
             say(" %llu", U(n->log.at[k].head.term));
         say("\n");
     }
@@ -380,6 +395,10 @@ static void run_command(void)
         cluster_crash(story.c, node_word(1), 0);
     else if (word_is(0, "restart"))
         restart(node_word(1));
+    else if (word_is(0, "compact"))
+        cluster_compact(story.c, node_word(1), number(word(2)));
+    else if (word_is(0, "install"))
+        cluster_install(story.c, node_word(1), number(word(2)));
     else if (word_is(0, "status"))
         command_status();
     else

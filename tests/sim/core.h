@@ -11,7 +11,9 @@
 #include <holdfast/raft.h>
 
 enum {
+    CORE_NODES_MAX = 9,
     CORE_LOG_MAX = 2048,
+    CORE_CONFIGS_MAX = 1024,
     CORE_BATCH_MAX = 8,
     CORE_TERMS_MAX = 2048,
     CORE_WRITES_MAX = 256,
@@ -26,6 +28,7 @@ struct core_entry {
     raft_term term;
     uint64_t value; /* the payload: unique for each proposed entry */
     uint64_t chain; /* hash of this entry and all before it */
+    raft_index config; /* the latest configuration up to here; 0: none in the log */
     enum raft_kind kind;
 };
 
@@ -72,6 +75,8 @@ struct core_node {
     struct sim_clock clock;
     struct raft_update update; /* of the last step */
     raft_index commit_seen;    /* highest over all lives */
+    struct raft_members base_members; /* before any configuration in the log */
+    const struct raft_members *config_before; /* in use before this step */
     uint64_t timer_us;         /* when a tick is scheduled; UINT64_MAX: none */
 
     raft_term disk_term;
@@ -106,13 +111,16 @@ struct core_options {
     uint32_t fetch_us, fetch_loss;
     uint32_t unasked;    /* snapshots fetched unasked */
     bool careless;       /* compacts also what follows a snapshot that is being fetched */
+    uint32_t change;     /* and changes of the members */
+    uint32_t spares;     /* nodes that are no members at first */
     bool wild_clocks, keep_writes;
 };
 
 enum core_mark {
     CORE_ELECTIONS, CORE_PRE_ELECTIONS, CORE_LEADERS, CORE_SPLIT_VOTES, CORE_COMMITS,
     CORE_OLD_TERM_COMMITS, CORE_CONFLICTS, CORE_TRUNCATIONS, CORE_PROBES, CORE_IGNORED,
-    CORE_STEP_DOWN_TERM, CORE_STEP_DOWN_QUORUM, CORE_STEP_DOWN_DISK, CORE_TRANSFERS,
+    CORE_STEP_DOWN_TERM, CORE_STEP_DOWN_QUORUM, CORE_STEP_DOWN_DISK, CORE_STEP_DOWN_REMOVED,
+    CORE_TRANSFERS,
     CORE_READS_OK, CORE_READS_FAILED, CORE_READS_EARLY, CORE_CRASHES, CORE_CRASHES_WITH_LOSS,
     CORE_CRASHES_KEPT, CORE_CRASHES_OF_ALL, CORE_PAUSES, CORE_PARTITIONS, CORE_ONE_WAY,
     CORE_LINK_CUTS, CORE_CLOGS, CORE_LOST, CORE_DUPLICATED, CORE_LATE, CORE_STALLS, CORE_LEARNERS,
@@ -121,7 +129,9 @@ enum core_mark {
     CORE_COMPACTIONS, CORE_COMPACTED_WHOLE, CORE_SNAPSHOTS_OFFERED, CORE_FETCHES, CORE_SNAPSHOTS_LOST,
     CORE_SENDER_CRASHED, CORE_RECEIVER_CRASHED, CORE_SNAPSHOTS_LATE, CORE_SNAPSHOTS_REFUSED,
     CORE_INSTALLED, CORE_SUFFIX_KEPT, CORE_SUFFIX_DROPPED, CORE_INSTALLS_LOST, CORE_INSTALLED_TOO_OLD,
-    CORE_MARKS
+    CORE_CHURN, CORE_CHANGES, CORE_CHANGES_BUSY, CORE_LEARNER_CHANGES, CORE_JOINT_ENTERED,
+    CORE_JOINT_LEFT, CORE_PROMOTIONS, CORE_LEADERS_LEAVE, CORE_FINISHED_BY_ANOTHER,
+    CORE_ROLLED_BACK, CORE_HEALED_JOINT, CORE_REMOVED_RUNNING, CORE_MARKS
 };
 
 struct core_world {
@@ -132,11 +142,14 @@ struct core_world {
     bool healed;
     uint64_t healed_us, old_order; /* when; and events added before have smaller orders */
     uint32_t minority; /* healed: nodes that stay down, a set of bits */
-    struct raft_members members;
-    struct core_node *node[SIM_NODES_MAX];
+    uint32_t gone;     /* healed: no members, and shut down for good */
+    struct raft_members members; /* at first */
+    uint32_t n_configs;
+    struct raft_members configs[CORE_CONFIGS_MAX]; /* all that were ever appended */
+    struct core_node *node[CORE_NODES_MAX];
     struct sim_heap heap;
-    bool cut[SIM_NODES_MAX][SIM_NODES_MAX];         /* from, to */
-    uint64_t clogged_until[SIM_NODES_MAX][SIM_NODES_MAX];
+    bool cut[CORE_NODES_MAX][CORE_NODES_MAX];         /* from, to */
+    uint64_t clogged_until[CORE_NODES_MAX][CORE_NODES_MAX];
     struct core_transfer transfers[CORE_TRANSFERS_MAX];
     struct core_packet *packets;
     uint32_t free_packet;
@@ -145,7 +158,7 @@ struct core_world {
 
     /* ghosts */
     raft_id leader_of[CORE_TERMS_MAX];
-    raft_id vote_of[CORE_TERMS_MAX][SIM_NODES_MAX];
+    raft_id vote_of[CORE_TERMS_MAX][CORE_NODES_MAX];
     uint32_t candidates_of[CORE_TERMS_MAX];
     raft_term highest_term;
     raft_index committed;
@@ -202,6 +215,25 @@ void core_compact(struct core_world *w);
 void core_fetch(struct core_world *w, uint32_t node);
 void core_open(struct core_world *w, uint32_t to, uint32_t life, uint32_t from);
 void core_fetched(struct core_world *w, uint32_t transfer);
+
+/* ---- core_churn.c */
+const struct raft_members *core_config_of(const struct core_world *w, const struct core_entry *entry);
+const struct raft_members *core_config_at(const struct core_world *w, const struct core_node *n,
+                                          const struct core_log *log, raft_index index);
+/* As of a snapshot's last entry. */
+const struct raft_members *core_config_in(const struct core_world *w, const struct core_entry *snapshot);
+/* What the node's log says is in use. */
+const struct raft_members *core_config(const struct core_world *w, const struct core_node *n);
+bool core_is_member(const struct raft_members *m, raft_id id);
+bool core_is_majority(const struct raft_members *m, uint32_t set);
+uint32_t core_voters(const struct raft_members *m); /* a set of bits */
+struct core_entry core_config_entry(struct core_world *w, const struct core_node *n);
+void core_check_config(const struct core_world *w, const struct core_node *n);
+void core_check_election(const struct core_world *w, const struct core_node *n);
+uint32_t core_boot_configs(const struct core_world *w, const struct core_node *n, raft_index commit,
+                           struct raft_config_at *out);
+enum raft_status core_change(struct core_world *w, uint32_t node);
+bool core_change_well(struct core_world *w, uint32_t leader, struct raft_members *members);
 
 /* ---- core_check.c */
 uint64_t core_chain(uint64_t before, const struct core_entry *entry);

@@ -92,14 +92,17 @@ static void check_leader(struct core_world *w, const struct core_node *n)
     MUST(n->log.last >= must && core_chain_at(w, &n->log, must) == w->committed_at[must].chain,
          "I4: leader %" PRIu64 " of term %" PRIu64 " lacks entries committed up to %" PRIu64, n->id, u->term,
          must);
+    core_check_election(w, n);
 }
 
+/* Who has it on disk: a set of bits. */
 static uint32_t durable_copies(const struct core_world *w, raft_index index)
 {
     uint32_t copies = 0;
     for (uint32_t i = 0; i < w->n; i++)
-        copies += w->members.at[i].voter && w->node[i]->disk.last >= index &&
-                  core_chain_at(w, &w->node[i]->disk, index) == w->committed_at[index].chain;
+        copies |= (uint32_t)(w->node[i]->disk.last >= index &&
+                             core_chain_at(w, &w->node[i]->disk, index) == w->committed_at[index].chain)
+                  << i;
     return copies;
 }
 
@@ -121,7 +124,7 @@ static void check_commit(struct core_world *w, struct core_node *n, raft_index b
         w->committed = i;
         w->marks[CORE_COMMITS]++;
         w->marks[CORE_OLD_TERM_COMMITS] += n->log.at[i].term < n->update.term;
-        MUST(durable_copies(w, i) > w->options.voters / 2,
+        MUST(core_is_majority(n->config_before, durable_copies(w, i)),
              "I6: %" PRIu64 " commits entry %" PRIu64 ", which no majority has on disk", n->id, i);
     }
     if (commit > n->commit_seen)
@@ -134,19 +137,19 @@ static void check_progress(const struct core_world *w, const struct core_node *n
     struct raft_progress progress[RAFT_MEMBERS_MAX];
     if (n->update.role != RAFT_LEADER)
         return;
-    raft_progress(n->raft, progress);
-    for (uint32_t i = 0; i < w->n; i++) {
-        const struct core_node *other = w->node[i];
+    uint32_t members = raft_progress(n->raft, progress);
+    for (uint32_t i = 0; i < members; i++) {
+        const struct core_node *other = w->node[core_place(progress[i].id)];
         raft_index match = progress[i].match;
-        MUST(progress[i].next > match, "B18: next of %u is not above match", i + 1);
+        MUST(progress[i].next > match, "B18: next of %" PRIu64 " is not above match", other->id);
         MUST(progress[i].snapshot ? match < n->log.base : progress[i].next > n->log.base,
-             "B52: %u needs entry %" PRIu64 " of a log that begins after %" PRIu64, i + 1,
+             "B52: %" PRIu64 " needs entry %" PRIu64 " of a log that begins after %" PRIu64, other->id,
              progress[i].next, n->log.base);
-        MUST(match <= n->log.last, "B18: match of %u is beyond the log", i + 1);
+        MUST(match <= n->log.last, "B18: match of %" PRIu64 " is beyond the log", other->id);
         MUST(match == 0 || other->disk_term != n->update.term ||
                  (other->disk.last >= match &&
                   core_chain_at(w, &other->disk, match) == core_chain_at(w, &n->log, match)),
-             "B15: %" PRIu64 " believes that %u has entry %" PRIu64, n->id, i + 1, match);
+             "B15: %" PRIu64 " believes that %" PRIu64 " has entry %" PRIu64, n->id, other->id, match);
     }
 }
 
@@ -175,6 +178,7 @@ void core_check_step(struct core_world *w, struct core_node *n, raft_term term, 
     check_leader(w, n);
     check_progress(w, n);
     check_reads(w, n);
+    core_check_config(w, n);
 }
 
 /* I16 for what is on disk, over all lives. */

@@ -53,6 +53,9 @@ static void draw_options(struct core_world *w)
     o->careless = sim_below(r, 2) == 0;
     o->wild_clocks = sim_below(r, 2) == 0;
     o->keep_writes = sim_below(r, 3) == 0;
+    bool churn = sim_below(r, 2) == 0;
+    o->change = churn ? 20 + sim_swarm(r, 400) : 0;
+    o->spares = churn ? sim_below(r, 4) : 0;
 }
 
 static uint32_t clock_rate(struct core_world *w, bool wild)
@@ -77,16 +80,21 @@ static void start_nodes(struct core_world *w)
     w->marks[CORE_SINGLE] += o->voters == 1;
     w->marks[CORE_EVEN] += o->voters % 2 == 0;
     w->marks[CORE_WILD_CLOCKS] += o->wild_clocks;
-    w->n = w->members.n = o->voters + o->learners;
+    w->marks[CORE_CHURN] += o->change > 0;
+    w->members.n = o->voters + o->learners;
+    w->n = w->members.n + o->spares;
     TRACE("seed=%" PRIu64 " voters=%u learners=%u loss=%u duplicate=%u late=%u delay_us=%u disk_us=%u "
           "pre_vote=%d check_quorum=%d batch=%u window=%u heartbeat_ms=%u wild_clocks=%d",
           w->seed, o->voters, o->learners, o->loss, o->duplicate, o->late, o->delay_us, o->disk_us,
           config.pre_vote, config.check_quorum, config.batch_entries, config.window,
           (unsigned)config.heartbeat_ms, o->wild_clocks);
-    for (uint32_t i = 0; i < w->n; i++)
+    for (uint32_t i = 0; i < w->members.n; i++)
         w->members.at[i] = (struct raft_member){ .id = i + 1, .voter = i < o->voters };
     for (uint32_t i = 0; i < w->n; i++) {
         struct core_node *n = w->node[i];
+        n->base_members = w->members;
+        if (i >= w->members.n && sim_below(r, 2) == 0)
+            n->base_members.n = 0; /* one that was told nothing */
         config.self = n->id;
         config.trace = n->config.trace;
         config.trace_arg = n->config.trace_arg;
@@ -274,7 +282,9 @@ static void client(struct core_world *w)
                  0, 0, 0);
     if (!n->up || n->paused || n->n_writes > CORE_WRITES_MAX / 2)
         return;
-    if (sim_chance(&w->random, w->options.read) && w->n_reads + 8 < CORE_READS_MAX)
+    if (w->options.change > 0 && sim_chance(&w->random, w->options.change))
+        core_change(w, i);
+    else if (sim_chance(&w->random, w->options.read) && w->n_reads + 8 < CORE_READS_MAX)
         core_read(w, i);
     else if (n->log.last + 64 < CORE_LOG_MAX)
         core_propose(w, i, 1 + sim_below(&w->random, CORE_BATCH_MAX));
@@ -288,7 +298,7 @@ static void on_node_event(struct core_world *w, const struct sim_event *event)
     if (event->b != n->life)
         return; /* of an earlier life */
     if (event->kind == CORE_RESTART) {
-        if (!n->up && !(w->minority >> event->a & 1))
+        if (!n->up && !((w->minority | w->gone) >> event->a & 1))
             core_restart(w, event->a, sim_below(&w->random, 2) == 0 ? 0 : n->commit_seen);
         return;
     }
@@ -358,7 +368,45 @@ static void happen(struct core_world *w)
 
 static bool is_well(const struct core_world *w, uint32_t i)
 {
-    return !(w->minority >> i & 1);
+    return !((w->minority | w->gone) >> i & 1);
+}
+
+static bool has_majority(const struct raft_members *m, uint32_t up)
+{
+    return m->n == 0 || core_is_majority(m, up);
+}
+
+/* Draws who stays away: of every configuration that any log holds as its latest, a majority is
+ * left. */
+static void draw_minority(struct core_world *w)
+{
+    struct sim_random *r = &w->random;
+    uint32_t spare = w->options.voters - (w->options.voters / 2 + 1);
+    if (spare == 0 || sim_below(r, 3) != 0)
+        return;
+    while (spare-- > 0)
+        w->minority |= 1u << sim_below(r, w->n);
+    for (uint32_t i = 0; w->minority != 0 && i < w->n; i++) {
+        const struct core_node *n = w->node[i];
+        while (!has_majority(core_config_at(w, n, &n->disk, n->disk.last), ~w->minority) ||
+               !has_majority(core_config(w, n), ~w->minority) ||
+               !has_majority(core_config_at(w, n, &n->log, n->update.commit), ~w->minority))
+            w->minority &= w->minority - 1;
+    }
+    w->marks[CORE_MINORITY_DOWN] += w->minority != 0;
+}
+
+/* What was under way when all got well again has to come to its end. */
+static void note_joint(struct core_world *w)
+{
+    uint32_t leader = core_leader(w);
+    if (leader < w->n && w->options.change > 0 && !w->node[leader]->paused &&
+        sim_below(&w->random, 3) == 0)
+        core_change(w, leader);
+    bool joint = false;
+    for (uint32_t i = 0; i < w->n; i++)
+        joint |= core_config_at(w, w->node[i], &w->node[i]->disk, w->node[i]->disk.last)->joint;
+    w->marks[CORE_HEALED_JOINT] += joint;
 }
 
 /* All is well again, but perhaps for a minority that stays away, or one link. */
@@ -371,12 +419,8 @@ static void heal(struct core_world *w)
     memset(w->cut, 0, sizeof w->cut);
     memset(w->clogged_until, 0, sizeof w->clogged_until);
     TRACE("%10" PRIu64 "  all is well again", w->now_us);
-    uint32_t spare = w->options.voters - (w->options.voters / 2 + 1);
-    if (spare > 0 && sim_below(r, 3) == 0) {
-        w->marks[CORE_MINORITY_DOWN]++;
-        while (spare-- > 0)
-            w->minority |= 1u << sim_below(r, w->options.voters);
-    }
+    note_joint(w);
+    draw_minority(w);
     for (uint32_t i = 0; i < w->n; i++) {
         struct core_node *n = w->node[i];
         sim_clock_set(&n->clock, w->now_us, clock_rate(w, false));
@@ -401,9 +445,12 @@ static bool converged(const struct core_world *w)
     if (leader == w->n)
         return false;
     const struct core_node *l = w->node[leader];
+    const struct raft_members *members = core_config(w, l);
+    if (members->joint || l->log.at[l->log.last].config > l->update.commit)
+        return false;
     for (uint32_t i = 0; i < w->n; i++) {
         const struct core_node *n = w->node[i];
-        if (is_well(w, i) && (n->update.term != l->update.term || n->update.leader != l->id ||
+        if (is_well(w, i) && core_is_member(members, n->id) && (n->update.term != l->update.term || n->update.leader != l->id ||
                               n->update.commit != l->log.last || n->disk.last != l->log.last))
             return false;
     }
@@ -426,6 +473,8 @@ static uint64_t catch_up_us(const struct core_world *w)
 static void must_converge(struct core_world *w, const char *when)
 {
     uint64_t end = w->now_us + LIVENESS_US + catch_up_us(w);
+    if (w->options.change > 0 && !w->node[0]->config.pre_vote)
+        end += 2 * LIVENESS_US; /* who was removed raises terms until there is a leader */
     while (!converged(w)) {
         MUST(w->now_us < end, "I13: not converged within ten election timeouts %s", when);
         happen(w);
@@ -461,12 +510,17 @@ static void must_serve(struct core_world *w)
 static void must_serve_without_a_link(struct core_world *w)
 {
     const struct raft_config *config = &w->node[0]->config;
-    if (w->options.voters < 3 || w->minority != 0 || !config->pre_vote || !config->check_quorum ||
+    uint32_t voter[CORE_NODES_MAX], n = 0;
+    uint32_t voters = core_voters(core_config(w, w->node[core_leader(w)]));
+    for (uint32_t i = 0; i < w->n; i++)
+        if (voters >> i & 1)
+            voter[n++] = i;
+    if (n < 3 || w->minority != 0 || !config->pre_vote || !config->check_quorum ||
         sim_below(&w->random, 2) == 0)
         return;
     w->marks[CORE_LINK_DOWN]++;
-    uint32_t from = sim_below(&w->random, w->options.voters);
-    uint32_t to = (from + 1 + sim_below(&w->random, w->options.voters - 1)) % w->options.voters;
+    uint32_t first = sim_below(&w->random, n), from = voter[first];
+    uint32_t to = voter[(first + 1 + sim_below(&w->random, n - 1)) % n];
     TRACE("%10" PRIu64 "  the link from n%u to n%u fails", w->now_us, from + 1, to + 1);
     w->cut[from][to] = true;
     w->cut[to][from] = sim_below(&w->random, 2) == 0;
@@ -488,10 +542,55 @@ static void return_minority(struct core_world *w)
     if (w->minority == 0)
         return;
     for (uint32_t i = 0; i < w->n; i++)
-        if (!is_well(w, i))
+        if (w->minority >> i & 1)
             core_restart(w, i, 0);
     w->minority = 0;
     must_converge(w, "after the minority came back");
+}
+
+/* Without both of its protections (thesis 9.6, 4.2.3) a cluster has to shut down whom it removes. */
+static void retire(struct core_world *w)
+{
+    const struct raft_config *config = &w->node[0]->config;
+    const struct raft_members *members = core_config(w, w->node[core_leader(w)]);
+    for (uint32_t i = 0; i < w->n; i++) {
+        if (core_is_member(members, i + 1))
+            continue;
+        if (config->pre_vote || config->check_quorum) {
+            w->marks[CORE_REMOVED_RUNNING] += w->node[i]->up;
+            continue;
+        }
+        w->gone |= 1u << i;
+        if (w->node[i]->up)
+            core_crash(w, i, 0);
+    }
+}
+
+/* A change is made within the bound, even of the leader itself (B36). */
+static void must_change(struct core_world *w)
+{
+    uint32_t leader = core_leader(w);
+    struct raft_members members;
+    if (w->options.change == 0 || w->minority != 0 || w->gone != 0 ||
+        !core_change_well(w, leader, &members))
+        return;
+    must_converge(w, "after a change of the members");
+    const struct raft_members *now = core_config(w, w->node[core_leader(w)]);
+    MUST(core_voters(now) == core_voters(&members), "I13: a change was not made");
+    retire(w);
+    must_serve(w);
+}
+
+/* Who was removed disturbs nobody, however long it runs (B10). */
+static void must_stay_led(struct core_world *w)
+{
+    if (w->options.change == 0 || sim_below(&w->random, 8) != 0)
+        return;
+    raft_term term = w->node[core_leader(w)]->update.term;
+    pass(w, 50 * ELECTION_MAX_MS * 1000);
+    uint32_t leader = core_leader(w);
+    MUST(leader < w->n && w->node[leader]->update.term == term,
+         "B10: a leader was deposed by somebody that is no member");
 }
 
 void core_run(uint64_t seed, uint64_t *marks)
@@ -508,7 +607,10 @@ void core_run(uint64_t seed, uint64_t *marks)
         happen(w);
     heal(w);
     must_converge(w, "after all was well again");
+    retire(w);
     must_serve(w);
+    must_change(w);
+    must_stay_led(w);
     must_serve_without_a_link(w);
     return_minority(w);
     core_check_end(w);

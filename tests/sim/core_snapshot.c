@@ -153,7 +153,7 @@ static void install(struct core_world *w, const struct core_transfer *t)
     struct raft_event event = { .type = RAFT_INSTALLED };
     event.installed.last = t->index;
     event.installed.last_term = t->entry.term;
-    event.installed.members = &w->members;
+    event.installed.members = core_config_in(w, &t->entry);
     bool news = t->index > n->update.commit;
     bool leads = n->update.role == RAFT_LEADER, term_came = t->entry.term <= n->update.term;
     enum raft_status status = core_world_step(w, t->to, &event, &t->entry);

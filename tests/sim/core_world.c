@@ -52,6 +52,7 @@ static void log_put(struct core_world *w, struct core_log *log, raft_index first
         struct core_entry *entry = &log->at[first + i];
         *entry = entries[i];
         entry->chain = core_chain(log->at[first + i - 1].chain, entry);
+        entry->config = entry->kind == RAFT_MEMBERS ? first + i : log->at[first + i - 1].config;
         core_check_entry(w, first + i, entry);
     }
     log->last = first + n - 1;
@@ -90,6 +91,8 @@ static void save_base(struct core_world *w, struct core_node *n, struct core_wri
     w->marks[CORE_SUFFIX_DROPPED] += !u->save.keep && n->log.last > u->save.base;
     n->log.base = n->installed = u->save.base;
     n->log.at[n->log.base] = *snapshot;
+    if (snapshot->config == 0)
+        n->base_members = w->members;
     if (!u->save.keep)
         n->log.last = n->log.base;
 }
@@ -107,13 +110,17 @@ static void save(struct core_world *w, struct core_node *n, const struct core_en
     if (u->what & RAFT_SAVE_BASE)
         save_base(w, n, write, entries);
     if (u->what & RAFT_SAVE_ENTRIES) {
-        struct core_entry noop = { .term = u->term, .kind = RAFT_NOOP };
-        const struct core_entry *new = u->what & RAFT_SAVE_NOOP ? &noop : entries + u->save.skip;
+        struct core_entry own = { .term = u->term, .kind = RAFT_NOOP };
+        if (u->what & RAFT_SAVE_MEMBERS)
+            own = core_config_entry(w, n);
+        bool is_own = (u->what & (RAFT_SAVE_NOOP | RAFT_SAVE_MEMBERS)) != 0;
+        const struct core_entry *new = is_own ? &own : entries + u->save.skip;
         write->first = u->save.first;
         write->n = u->save.n;
         if (write->first <= n->log.last) {
             core_check_truncation(w, n, write->first, new);
             w->marks[CORE_TRUNCATIONS]++;
+            w->marks[CORE_ROLLED_BACK] += n->log.at[n->log.last].config >= write->first;
         }
         log_put(w, &n->log, write->first, new, write->n);
         memcpy(write->entries, &n->log.at[write->first], write->n * sizeof *write->entries);
@@ -238,7 +245,8 @@ void core_deliver(struct core_world *w, uint32_t number)
     struct raft_entry heads[CORE_BATCH_MAX];
     uint32_t n = packet.msg.type == RAFT_APPEND ? packet.msg.append.n : 0;
     for (uint32_t i = 0; i < n; i++)
-        heads[i] = (struct raft_entry){ packet.entries[i].term, packet.entries[i].kind, NULL };
+        heads[i] = (struct raft_entry){ packet.entries[i].term, packet.entries[i].kind,
+                                        core_config_of(w, &packet.entries[i]) };
     struct raft_event event = { .type = RAFT_RECV };
     event.recv.msg = &packet.msg;
     event.recv.entries = heads;
@@ -308,6 +316,7 @@ enum raft_status core_world_step(struct core_world *w, uint32_t node, const stru
     raft_index commit = n->update.commit;
     raft_term term = n->update.term;
     raft_id vote = n->update.vote;
+    n->config_before = core_config(w, n);
     sim_count_event();
     enum raft_status status = raft_step(n->raft, &timed, &n->update);
     if (sim_trace_file != NULL)
@@ -403,6 +412,7 @@ void core_crash(struct core_world *w, uint32_t node, uint32_t kept)
 void core_restart(struct core_world *w, uint32_t node, raft_index applied)
 {
     static struct raft_run runs[CORE_LOG_MAX];
+    static struct raft_config_at configs[RAFT_CONFIGS_MAX];
     struct core_node *n = w->node[node];
     uint32_t n_runs = 0;
     raft_index base = n->disk.base;
@@ -415,11 +425,13 @@ void core_restart(struct core_world *w, uint32_t node, raft_index applied)
     }
     struct raft_boot boot = { .term = n->disk_term, .vote = n->disk_vote,
                               .base_index = base, .base_term = base == 0 ? 0 : n->log.at[base].term,
-                              .last_index = n->log.last, .members = w->members, .runs = runs,
-                              .n_runs = n_runs };
+                              .last_index = n->log.last, .runs = runs, .n_runs = n_runs,
+                              .configs = configs };
     /* What a node can know to be committed when it starts is durable on its own disk, too: its state
      * never gets ahead of its log. */
     boot.commit = core_known_committed(w, n, applied);
+    boot.members = *core_config_at(w, n, &n->log, boot.commit);
+    boot.n_configs = core_boot_configs(w, n, boot.commit, configs);
     n->state = boot.commit;
     TRACE("%10" PRIu64 "  n%u starts term=%" PRIu64 " vote=%" PRIu64 " base=%" PRIu64 " last=%" PRIu64
           " applied=%" PRIu64, w->now_us, node + 1, boot.term, boot.vote, base, boot.last_index,
@@ -460,7 +472,7 @@ struct core_world *core_world(void)
         return world;
     world = memory_new(sizeof *world);
     world->packets = memory_new_array(CORE_PACKETS_MAX, sizeof *world->packets);
-    for (uint32_t i = 0; i < SIM_NODES_MAX; i++) {
+    for (uint32_t i = 0; i < CORE_NODES_MAX; i++) {
         world->node[i] = memory_new(sizeof *world->node[i]);
         world->node[i]->raft = memory_new(raft_size());
         world->node[i]->id = i + 1;
@@ -495,7 +507,8 @@ void core_world_begin(struct core_world *w, uint64_t seed, uint64_t *marks)
     w->now_us = 1000000;
     w->marks = marks;
     w->healed = false;
-    w->minority = 0;
+    w->minority = w->gone = 0;
+    w->n_configs = 0;
     w->healed_us = w->old_order = 0;
     sim_heap_clear(&w->heap);
     memset(w->cut, 0, sizeof w->cut);
@@ -513,6 +526,6 @@ void core_world_begin(struct core_world *w, uint64_t seed, uint64_t *marks)
     memset(&w->committed_at[0], 0, sizeof w->committed_at[0]);
     w->n_reads = 0;
     w->run++;
-    for (uint32_t i = 0; i < SIM_NODES_MAX; i++)
+    for (uint32_t i = 0; i < CORE_NODES_MAX; i++)
         node_forget(w->node[i]);
 }

@@ -29,7 +29,12 @@ static void net_set_peer(struct network *network, raft_id id, const char *addres
     (void)network, (void)id, (void)address;
 }
 
-static const struct network_ops net_ops = { net_send, net_set_peer };
+static void net_forget_peer(struct network *network, raft_id id)
+{
+    (void)network, (void)id;
+}
+
+static const struct network_ops net_ops = { net_send, net_set_peer, net_forget_peer };
 
 void real_net_init(struct real_node *m)
 {

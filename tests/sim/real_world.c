@@ -297,7 +297,7 @@ static void be_born(struct real_world *w, struct real_node *m, void *arg)
 {
     struct birth *birth = arg;
     (void)w;
-    struct node_host host = { now_ms, now_us, wall_ms, wake, on_refused, on_damaged, m };
+    struct node_host host = { now_ms, now_us, wall_ms, wake, on_refused, NULL, on_damaged, m };
     birth->err = node_new(&birth->config, &host, m->log, m->state, NULL, &m->network, &m->node,
                           birth->message);
 }

@@ -34,7 +34,11 @@ struct member {
     bool woken, storage_woken, held;
     uint64_t disk_at_ms[2]; /* when the oldest write of log, state reaches the disk; 0: none */
     struct outgoing out[CLUSTER_NODES_MAX][LANES];
-    char refused[REFUSAL_MAX];
+    char refused[REFUSAL_MAX], removed[REFUSAL_MAX];
+    bool joined; /* it was told the members, when it joined: */
+    struct node_peer told[MEMBERS_MAX];
+    uint32_t n_told;
+    char moved_to[ADDRESS_MAX + 1];
     uint32_t lives;
 };
 
@@ -44,6 +48,7 @@ struct cluster {
     struct member members[CLUSTER_NODES_MAX];
     struct node_peer peers[CLUSTER_NODES_MAX];
     struct packets packets;
+    uint32_t n_first; /* members of the first configuration */
     bool cut[CLUSTER_NODES_MAX][CLUSTER_NODES_MAX];
 };
 
@@ -93,6 +98,12 @@ static void on_refused(void *arg, const char *why)
     snprintf(member->refused, sizeof member->refused, "%s", why);
 }
 
+static void on_removed(void *arg, const char *why)
+{
+    struct member *member = arg;
+    snprintf(member->removed, sizeof member->removed, "%s", why);
+}
+
 /* ---- the network */
 
 static uint32_t place_of(struct cluster *cluster, raft_id id)
@@ -100,7 +111,6 @@ static uint32_t place_of(struct cluster *cluster, raft_id id)
     uint32_t i = 0;
     while (i < cluster->options.n && cluster->peers[i].id != id)
         i++;
-    ASSERT(i < cluster->options.n);
     return i;
 }
 
@@ -108,9 +118,10 @@ static void net_send(struct network *network, raft_id to, enum lane lane, bool a
                      struct blob *frame)
 {
     struct member *member = (struct member *)network;
-    struct outgoing *out = &member->out[place_of(member->cluster, to)][lane];
+    uint32_t place = place_of(member->cluster, to);
+    struct outgoing *out = &member->out[place % CLUSTER_NODES_MAX][lane];
     (void)answer;
-    if (out->n == 512)
+    if (out->n == 512 || place == member->cluster->options.n)
         blob_unref(frame);
     else
         out->frames[out->n++] = frame;
@@ -122,7 +133,12 @@ static void net_set_peer(struct network *network, raft_id id, const char *addres
     (void)network, (void)id, (void)address;
 }
 
-static const struct network_ops net_ops = { net_send, net_set_peer };
+static void net_forget_peer(struct network *network, raft_id id)
+{
+    (void)network, (void)id;
+}
+
+static const struct network_ops net_ops = { net_send, net_set_peer, net_forget_peer };
 
 static void enqueue(struct cluster *cluster, struct packet *packet)
 {
@@ -205,6 +221,7 @@ static void deliver(struct cluster *cluster, struct packet *packet)
     const char *reason;
     enum err err = envelope_decode(blob_slice(packet->body), &envelope, &reason);
     ASSERT(err == OK);
+    envelope.raft_addr = from->identity.raft_addr;
     struct slice frames = slice_of(packet->body->data + ENVELOPE_SIZE,
                                    packet->body->size - ENVELOPE_SIZE);
     char why[REFUSAL_MAX] = "";
@@ -224,8 +241,10 @@ static void start(struct cluster *cluster, uint32_t i)
     member->log = log_memory_open(member->disk, &storage);
     member->state = state_memory_open(member->disk, &storage);
     memory_disk_identity(member->disk, &member->identity);
+    if (member->moved_to[0] != '\0')
+        memcpy(member->identity.raft_addr, member->moved_to, sizeof member->moved_to);
     struct node_config config = { .identity = member->identity,
-                                  .n_members = cluster->options.n,
+                                  .n_members = member->joined ? member->n_told : cluster->n_first,
                                   .election_min_ms = 150,
                                   .election_max_ms = 300,
                                   .heartbeat_ms = 50,
@@ -241,8 +260,10 @@ static void start(struct cluster *cluster, uint32_t i)
                                   .pre_vote = true,
                                   .check_quorum = true };
     snprintf(config.http_addr, sizeof config.http_addr, "http.test:%u", 8000 + i);
-    memcpy(config.members, cluster->peers, sizeof cluster->peers);
-    struct node_host host = { now_ms, now_us, wall_ms, wake, on_refused, NULL, member };
+    memcpy(config.members, member->joined ? member->told : cluster->peers,
+           config.n_members * sizeof config.members[0]);
+    struct node_host host = { now_ms, now_us, wall_ms, wake, on_refused, on_removed, NULL,
+                              member };
     char message[STORAGE_MESSAGE_MAX];
     enum err err = node_new(&config, &host, member->log, member->state, NULL, &member->network,
                             &member->node, message);
@@ -258,9 +279,9 @@ static void new_disk(struct cluster *cluster, uint32_t i)
     struct member *member = &cluster->members[i];
     struct identity identity = { .id = cluster->peers[i].id };
     raft_id ids[CLUSTER_NODES_MAX];
-    for (uint32_t j = 0; j < cluster->options.n; j++)
+    for (uint32_t j = 0; j < cluster->n_first; j++)
         ids[j] = cluster->peers[j].id;
-    identity.cluster = cluster_id_of(ids, cluster->options.n);
+    identity.cluster = cluster_id_of(ids, cluster->n_first);
     snprintf(identity.name, sizeof identity.name, "node%u", i + 1);
     snprintf(identity.raft_addr, sizeof identity.raft_addr, "%s", cluster->peers[i].raft_addr);
     for (size_t k = 0; k < INCARNATION_SIZE; k++)
@@ -275,6 +296,7 @@ struct cluster *cluster_new(const struct cluster_options *options)
     struct cluster *cluster = memory_new(sizeof *cluster);
     cluster->options = *options;
     cluster->random = options->seed;
+    cluster->n_first = options->n;
     cluster->now_ms = 1000;
     TAILQ_INIT(&cluster->packets);
     for (uint32_t i = 0; i < options->n; i++) {
@@ -289,6 +311,37 @@ struct cluster *cluster_new(const struct cluster_options *options)
         start(cluster, i);
     }
     return cluster;
+}
+
+uint32_t cluster_newcomer(struct cluster *cluster, uint32_t via)
+{
+    uint32_t i = cluster->options.n++;
+    ASSERT(i < CLUSTER_NODES_MAX);
+    struct member *member = &cluster->members[i];
+    struct node_member members[MEMBERS_MAX];
+    cluster->peers[i].id = draw(cluster) | 1;
+    snprintf(cluster->peers[i].raft_addr, sizeof cluster->peers[i].raft_addr, "raft.test:%u", 9000 + i);
+    member->cluster = cluster;
+    member->self = i;
+    member->joined = true;
+    member->n_told = node_members(cluster->members[via].node, members);
+    for (uint32_t k = 0; k < member->n_told; k++) {
+        member->told[k] = (struct node_peer){ .id = members[k].id, .learner = !members[k].voter };
+        memcpy(member->told[k].raft_addr, members[k].raft_addr, sizeof member->told[k].raft_addr);
+    }
+    new_disk(cluster, i);
+    start(cluster, i);
+    return i;
+}
+
+raft_id cluster_id(struct cluster *cluster, uint32_t i)
+{
+    return cluster->peers[i].id;
+}
+
+const char *cluster_raft_addr(struct cluster *cluster, uint32_t i)
+{
+    return cluster->peers[i].raft_addr;
 }
 
 static void drop_outgoing(struct member *member)
@@ -312,6 +365,13 @@ void cluster_crash(struct cluster *cluster, uint32_t i, size_t kept)
     drop_outgoing(member);
     member->disk_at_ms[0] = member->disk_at_ms[1] = 0;
     member->woken = member->storage_woken = false;
+}
+
+void cluster_move(struct cluster *cluster, uint32_t i, const char *raft_addr)
+{
+    cluster_crash(cluster, i, 100);
+    snprintf(cluster->members[i].moved_to, ADDRESS_MAX + 1, "%s", raft_addr);
+    start(cluster, i);
 }
 
 void cluster_restart(struct cluster *cluster, uint32_t i)
@@ -489,6 +549,11 @@ int cluster_await_leader(struct cluster *cluster)
     return cluster_run_until(cluster, has_leader, NULL, 10000) ? cluster_leader(cluster) : -1;
 }
 
+const char *cluster_removed(struct cluster *cluster, uint32_t i)
+{
+    return cluster->members[i].removed[0] != '\0' ? cluster->members[i].removed : NULL;
+}
+
 const char *cluster_refused(struct cluster *cluster, uint32_t i)
 {
     return cluster->members[i].refused[0] != '\0' ? cluster->members[i].refused : NULL;
@@ -635,6 +700,35 @@ static void info_done(struct op *op)
 void client_info(struct cluster *cluster, uint32_t node, struct client_op *op, uint64_t timeout_ms)
 {
     prepare(cluster, node, op, OP_INFO, timeout_ms, info_done);
+    submit(op);
+}
+
+static void changed(struct op *op)
+{
+    struct client_op *client = op->user;
+    client->done = true;
+    client->err = op->err;
+    client->outcome = op->outcome;
+    if (op->why != NULL)
+        snprintf(client->why, sizeof client->why, "%s", op->why);
+    if (op->configuration != NULL)
+        client->configuration = *op->configuration;
+}
+
+void client_change(struct cluster *cluster, uint32_t node, struct client_op *op,
+                   const struct member_change *change, uint64_t timeout_ms)
+{
+    prepare(cluster, node, op, OP_CHANGE, timeout_ms, changed);
+    op->change = *change;
+    op->op.change = &op->change;
+    submit(op);
+}
+
+void client_transfer(struct cluster *cluster, uint32_t node, struct client_op *op, raft_id to,
+                     uint64_t timeout_ms)
+{
+    prepare(cluster, node, op, OP_TRANSFER, timeout_ms, changed);
+    op->op.target = to;
     submit(op);
 }
 

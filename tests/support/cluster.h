@@ -43,6 +43,15 @@ void cluster_crash(struct cluster *cluster, uint32_t i, size_t kept);
 void cluster_restart(struct cluster *cluster, uint32_t i);
 void cluster_wipe(struct cluster *cluster, uint32_t i); /* a down node gets an empty disk */
 struct memory_disk *cluster_disk(struct cluster *cluster, uint32_t i);
+/* A node with an empty disk and a new id, as after the answer to its wish to join: it has been told
+ * the members as node `via` knows them.  Returns its place; adding it is the caller's. */
+uint32_t cluster_newcomer(struct cluster *cluster, uint32_t via);
+raft_id cluster_id(struct cluster *cluster, uint32_t i);
+const char *cluster_raft_addr(struct cluster *cluster, uint32_t i);
+/* Restarts under another raft address. */
+void cluster_move(struct cluster *cluster, uint32_t i, const char *raft_addr);
+/* Why it was told that it is no member any more, or NULL. */
+const char *cluster_removed(struct cluster *cluster, uint32_t i);
 const char *cluster_refused(struct cluster *cluster, uint32_t i); /* why, or NULL */
 
 /* Cuts or heals one direction. */
@@ -66,6 +75,9 @@ struct client_op {
     uint32_t node;
     struct info_member info[MEMBERS_MAX];
     uint32_t n_info;
+    struct member_change change;
+    char why[CHANGE_WHY_MAX + 1];
+    struct configuration configuration; /* of a change that is done */
 };
 void client_put(struct cluster *cluster, uint32_t node, struct client_op *op, const char *key,
                 const char *value, uint64_t timeout_ms);
@@ -77,6 +89,10 @@ void client_get(struct cluster *cluster, uint32_t node, struct client_op *op, co
 void client_get_fresh(struct cluster *cluster, uint32_t node, struct client_op *op, const char *key,
                       uint64_t max_stale_ms);
 void client_info(struct cluster *cluster, uint32_t node, struct client_op *op, uint64_t timeout_ms);
+void client_change(struct cluster *cluster, uint32_t node, struct client_op *op,
+                   const struct member_change *change, uint64_t timeout_ms);
+void client_transfer(struct cluster *cluster, uint32_t node, struct client_op *op, raft_id to,
+                     uint64_t timeout_ms);
 /* Runs until the op is done (ASSERT: within its timeout and a little). */
 void client_wait(struct client_op *op);
 

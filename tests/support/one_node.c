@@ -65,9 +65,14 @@ static void set_no_peer(struct network *network, raft_id id, const char *address
     (void)network, (void)id, (void)address;
 }
 
+static void forget_no_peer(struct network *network, raft_id id)
+{
+    (void)network, (void)id;
+}
+
 struct one_node *one_node_new(void)
 {
-    static const struct network_ops ops = { send_nothing, set_no_peer };
+    static const struct network_ops ops = { send_nothing, set_no_peer, forget_no_peer };
     struct one_node *one = memory_new(sizeof *one);
     struct node_host host = { .now_ms = now_ms,
                               .now_us = now_us,

@@ -34,6 +34,12 @@ static uint64_t chain_of(uint64_t before, const struct cluster_entry *e)
     return h ^ (h >> 29);
 }
 
+/* Before a log's beginning only the ghosts know what it was. */
+static uint64_t chain_at(const struct cluster *c, const struct cluster_log *log, raft_index index)
+{
+    return index < log->base ? c->committed_at[index].chain : log->at[index].chain;
+}
+
 static void check_role(struct cluster *c, struct cluster_node *n)
 {
     if (!(n->update.what & RAFT_NEW_ROLE) || n->update.role != RAFT_LEADER)
@@ -47,7 +53,7 @@ static void check_role(struct cluster *c, struct cluster_node *n)
     c->marks.leaders++;
     MUST(c, n->log.last >= c->committed, "I4: leader %llu lacks committed entries",
          (unsigned long long)n->id);
-    for (raft_index i = 1; i <= c->committed; i++)
+    for (raft_index i = n->log.base + 1; i <= c->committed; i++)
         MUST(c, n->log.at[i].chain == c->committed_at[i].chain,
              "I4: leader %llu of term %llu has another entry %llu", (unsigned long long)n->id,
              (unsigned long long)term, (unsigned long long)i);
@@ -58,7 +64,7 @@ static uint32_t durable_copies(const struct cluster *c, raft_index index)
     uint32_t copies = 0;
     for (uint32_t i = 0; i < c->n; i++)
         copies += c->members.at[i].voter && c->node[i]->disk.last >= index &&
-                  c->node[i]->disk.at[index].chain == c->committed_at[index].chain;
+                  chain_at(c, &c->node[i]->disk, index) == c->committed_at[index].chain;
     return copies;
 }
 
@@ -70,10 +76,11 @@ static void check_commit(struct cluster *c, struct cluster_node *n, raft_index b
         voters += c->members.at[i].voter;
     MUST(c, commit >= before, "I6: commit of %llu went back", (unsigned long long)n->id);
     MUST(c, commit <= n->log.last, "commit is beyond the log");
-    MUST(c, (commit > before) == ((n->update.what & RAFT_COMMITTED) != 0), "RAFT_COMMITTED");
+    MUST(c, (commit > before) == ((n->update.what & (RAFT_COMMITTED | RAFT_SAVE_BASE)) != 0),
+         "RAFT_COMMITTED");
     for (raft_index i = before + 1; i <= commit; i++) {
         if (i <= c->committed) {
-            MUST(c, n->log.at[i].chain == c->committed_at[i].chain,
+            MUST(c, chain_at(c, &n->log, i) == c->committed_at[i].chain,
                  "I5: %llu commits another entry %llu", (unsigned long long)n->id,
                  (unsigned long long)i);
             continue;
@@ -101,7 +108,8 @@ static void check_progress(struct cluster *c, struct cluster_node *n)
         MUST(c, progress[i].next > match, "B18: next is not above match");
         MUST(c, match <= n->log.last, "match is beyond the log");
         if (match > 0 && other->disk_term == n->update.term)
-            MUST(c, other->disk.last >= match && other->disk.at[match].chain == n->log.at[match].chain,
+            MUST(c, other->disk.last >= match &&
+                        chain_at(c, &other->disk, match) == chain_at(c, &n->log, match),
                  "B15: %llu believes that %llu has %llu", (unsigned long long)n->id,
                  (unsigned long long)other->id, (unsigned long long)match);
     }
@@ -127,7 +135,7 @@ static void check_reads(struct cluster *c, struct cluster_node *n)
 static void check_ticket(struct cluster *c, struct cluster_node *n)
 {
     const struct raft_update *u = &n->update;
-    bool saves = (u->what & (RAFT_SAVE_VOTE | RAFT_SAVE_ENTRIES)) != 0;
+    bool saves = (u->what & (RAFT_SAVE_VOTE | RAFT_SAVE_ENTRIES | RAFT_SAVE_BASE)) != 0;
     MUST(c, (u->ticket != 0) == saves, "a ticket for each write and only then");
     if (saves) {
         MUST(c, u->ticket == n->issued + 1, "tickets are issued in order");
@@ -148,7 +156,7 @@ static void check_ticket(struct cluster *c, struct cluster_node *n)
 static void log_put(struct cluster *c, struct cluster_log *log, raft_index first,
                     const struct cluster_entry *entries, uint32_t n)
 {
-    MUST(c, first >= 1 && first <= log->last + 1, "a hole in the log");
+    MUST(c, first > log->base && first <= log->last + 1, "a hole in the log");
     MUST(c, first + n - 1 <= CLUSTER_LOG_MAX, "the test's log is full");
     for (uint32_t i = 0; i < n; i++) {
         log->at[first + i] = entries[i];
@@ -157,13 +165,25 @@ static void log_put(struct cluster *c, struct cluster_log *log, raft_index first
     log->last = first + n - 1;
 }
 
+static void log_begin(struct cluster_log *log, raft_index base, bool keep,
+                      const struct cluster_entry *snapshot)
+{
+    log->base = base;
+    log->at[base] = *snapshot;
+    if (!keep)
+        log->last = base;
+}
+
 static void queue_write(struct cluster *c, struct cluster_node *n, raft_index first, uint32_t count)
 {
     MUST(c, n->n_writes < CLUSTER_WRITES_MAX, "the test's write queue is full");
     struct cluster_write *w = &n->writes[n->n_writes++];
     *w = (struct cluster_write){ .ticket = n->update.ticket, .done_at = 0, .what = n->update.what,
                                  .term = n->update.term, .vote = n->update.vote, .first = first,
-                                 .n = count };
+                                 .n = count, .base = n->update.save.base,
+                                 .keep = n->update.save.keep };
+    if (w->what & RAFT_SAVE_BASE)
+        w->snapshot = n->log.at[w->base];
     if (count > 0) {
         w->entries = memory_new_array(count, sizeof *w->entries);
         memcpy(w->entries, &n->log.at[first], count * sizeof *w->entries);
@@ -199,6 +219,13 @@ static void save(struct cluster *c, struct cluster_node *n, const struct cluster
         if (first <= n->log.last)
             c->marks.truncations++;
         log_put(c, &n->log, first, new, count);
+    }
+    if (u->what & RAFT_SAVE_BASE) {
+        raft_index base = u->save.base;
+        bool same = base <= n->log.last && chain_at(c, &n->log, base) == c->committed_at[base].chain;
+        MUST(c, u->save.keep == same, "B51: what is behind the snapshot of %llu",
+             (unsigned long long)base);
+        log_begin(&n->log, base, u->save.keep, &c->committed_at[base]);
     }
     queue_write(c, n, first, count);
 }
@@ -269,7 +296,9 @@ static void hold(struct cluster *c, struct cluster_node *n, const struct raft_ms
     packet->msg = *msg;
     if (msg->type == RAFT_APPEND) {
         MUST(c, msg->append.n <= CLUSTER_PACKET_ENTRIES, "an append larger than configured");
-        MUST(c, msg->append.prev + msg->append.n <= n->log.last, "an append of what is not there");
+        MUST(c, msg->append.prev >= n->log.base &&
+                    msg->append.prev + msg->append.n <= n->log.last,
+             "an append of what is not there");
         memcpy(packet->entries, &n->log.at[msg->append.prev + 1],
                msg->append.n * sizeof packet->entries[0]);
     }
@@ -326,6 +355,7 @@ static enum raft_status step(struct cluster *c, uint32_t node, const struct raft
     check_role(c, n);
     check_progress(c, n);
     check_reads(c, n);
+    MUST(c, raft_first_index(n->raft) == n->log.base + 1, "the trail's beginning");
     MUST(c, raft_last_index(n->raft) == n->log.last, "the trail's end");
     MUST(c, raft_term_at(n->raft, n->log.last) == n->log.at[n->log.last].head.term, "last term");
     struct raft_msg cut[RAFT_OUTBOX_MAX];
@@ -400,6 +430,33 @@ enum raft_status cluster_read(struct cluster *c, uint32_t node)
     return status;
 }
 
+enum raft_status cluster_compact(struct cluster *c, uint32_t node, raft_index last)
+{
+    struct cluster_node *n = c->node[node];
+    struct raft_event event = { .type = RAFT_COMPACTED, .now = c->now };
+    event.compacted.last = last;
+    MUST(c, last <= n->disk.last, "what is compacted is on disk");
+    raft_index log = n->log.base, disk = n->disk.base;
+    if (last > log)
+        n->log.base = n->disk.base = last;
+    enum raft_status status = cluster_event(c, node, &event);
+    if (status != RAFT_OK) {
+        n->log.base = log;
+        n->disk.base = disk;
+    }
+    return status;
+}
+
+enum raft_status cluster_install(struct cluster *c, uint32_t node, raft_index last)
+{
+    struct raft_event event = { .type = RAFT_INSTALLED, .now = c->now };
+    MUST(c, last > 0 && last <= c->committed, "a snapshot holds what is committed");
+    event.installed.last = last;
+    event.installed.last_term = c->committed_at[last].head.term;
+    event.installed.members = &c->members;
+    return cluster_event(c, node, &event);
+}
+
 bool cluster_write_one(struct cluster *c, uint32_t node)
 {
     struct cluster_node *n = c->node[node];
@@ -415,6 +472,8 @@ bool cluster_write_one(struct cluster *c, uint32_t node)
     }
     if (w.what & RAFT_SAVE_ENTRIES)
         log_put(c, &n->disk, w.first, w.entries, w.n);
+    if (w.what & RAFT_SAVE_BASE)
+        log_begin(&n->disk, w.base, w.keep, &w.snapshot);
     free(w.entries);
     n->durable = w.ticket;
     if (n->up)
@@ -474,16 +533,21 @@ void cluster_restart(struct cluster *c, uint32_t node, raft_index applied)
     struct cluster_node *n = c->node[node];
     n->log = n->disk;
     uint32_t n_runs = 0;
-    for (raft_index i = 1; i <= n->log.last; i++) {
-        if (i == 1 || n->log.at[i].head.term != n->log.at[i - 1].head.term)
+    raft_index base = n->log.base;
+    for (raft_index i = base + 1; i <= n->log.last; i++) {
+        if (i == base + 1 || n->log.at[i].head.term != n->log.at[i - 1].head.term)
             runs[n_runs++] = (struct raft_run){ i, n->log.at[i].head.term };
     }
     /* A driver counts as applied and durable only what its log holds durably: a commit index that
      * had come before the disk was done says nothing about what the disk holds. */
-    while (applied > 0 && (applied > n->log.last || applied > c->committed ||
+    while (applied > base && (applied > n->log.last || applied > c->committed ||
                            n->log.at[applied].chain != c->committed_at[applied].chain))
         applied--;
-    struct raft_boot boot = { .term = n->disk_term, .vote = n->disk_vote,
+    if (applied < base)
+        applied = base;
+    struct raft_boot boot = { .base_index = base,
+                              .base_term = base == 0 ? 0 : n->log.at[base].head.term,
+                              .term = n->disk_term, .vote = n->disk_vote,
                               .last_index = n->log.last, .commit = applied,
                               .members = c->members, .runs = runs, .n_runs = n_runs };
     raft_init(n->raft, &n->config, &boot, c->now);
@@ -578,7 +642,7 @@ void cluster_check_trails(struct cluster *c)
         const struct cluster_node *n = c->node[i];
         if (!n->up)
             continue;
-        for (raft_index k = 1; k <= n->log.last; k++)
+        for (raft_index k = n->log.base + 1; k <= n->log.last; k++)
             MUST(c, raft_term_at(n->raft, k) == n->log.at[k].head.term, "the trail at %llu",
                  (unsigned long long)k);
     }

@@ -33,6 +33,7 @@ struct cluster_packet {
 };
 
 struct cluster_log {
+    raft_index base; /* the entries up to it are gone, but for term and hash of the last */
     raft_index last;
     struct cluster_entry at[CLUSTER_LOG_MAX + 1]; /* by index */
 };
@@ -45,6 +46,9 @@ struct cluster_write {
     raft_id vote;
     raft_index first;
     uint32_t n;
+    raft_index base; /* with RAFT_SAVE_BASE, as is keep */
+    bool keep;
+    struct cluster_entry snapshot; /* the entry at base */
     struct cluster_entry *entries;
 };
 
@@ -114,6 +118,12 @@ enum raft_status cluster_event(struct cluster *c, uint32_t node, const struct ra
 enum raft_status cluster_tick(struct cluster *c, uint32_t node);
 enum raft_status cluster_propose(struct cluster *c, uint32_t node, uint32_t n);
 enum raft_status cluster_read(struct cluster *c, uint32_t node);
+
+/* Drops the log up to `last`, in memory and at once on disk. */
+enum raft_status cluster_compact(struct cluster *c, uint32_t node, raft_index last);
+
+/* A snapshot of what is committed up to `last` has come, verified and durable. */
+enum raft_status cluster_install(struct cluster *c, uint32_t node, raft_index last);
 
 /* The oldest write of `node` becomes durable; what waited for it is released. False: none. */
 bool cluster_write_one(struct cluster *c, uint32_t node);
