@@ -273,8 +273,10 @@ static void free_task(void *arg, struct storage_link *link)
 {
     struct task *task = (struct task *)link;
     (void)arg; /* the job is the submitter's, but for what it gave away */
-    if (task->job->type == SNAPSHOT_WRITE || task->job->type == SNAPSHOT_READ)
+    if (task->job->type == SNAPSHOT_WRITE || task->job->type == SNAPSHOT_READ) {
         blob_unref(task->job->bytes);
+        task->job->bytes = NULL;
+    }
     free(task);
 }
 

@@ -399,8 +399,10 @@ static void free_bytes(struct storage_queue *jobs)
     struct storage_link *link;
     while ((link = queue_pop(jobs)) != NULL) {
         struct snapshot_job *job = (struct snapshot_job *)link;
-        if (job->type == SNAPSHOT_WRITE || job->type == SNAPSHOT_READ)
+        if (job->type == SNAPSHOT_WRITE || job->type == SNAPSHOT_READ) {
             blob_unref(job->bytes);
+            job->bytes = NULL;
+        }
     }
 }
 
