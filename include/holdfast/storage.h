@@ -172,7 +172,8 @@ struct state_store {
  * (`mdb_stat -n`).  It stays until dropped; at most SNAPSHOT_FILES_MAX at a time, and none
  * outlives the process.  Incoming: one at a time, written part by part at `snapshot.incoming`,
  * verified, then installed (state_store_ops.install).  One that was begun with the same info goes
- * on where it stopped, also after a restart. */
+ * on where it stopped, also after a restart.  From the log job with the row `install` on, until
+ * the installation is complete, no BEGIN and no ABORT. */
 
 enum {
     SNAPSHOT_FILES_MAX = 2,
@@ -191,8 +192,11 @@ enum snapshot_job_type {
     SNAPSHOT_COPY,   /* -> info, file (a number that names it until SNAPSHOT_DROP) */
     SNAPSHOT_READ,   /* file, offset, size -> bytes */
     SNAPSHOT_DROP,   /* file */
-    SNAPSHOT_BEGIN,  /* info: what will come -> offset: how much of just that is here already */
-    SNAPSHOT_WRITE,  /* offset (where the last one ended), bytes */
+    SNAPSHOT_BEGIN,  /* info: what will come -> offset: how much of just that is here already (all
+                        of it if it was verified before).  What else is here is dropped */
+    SNAPSHOT_WRITE,  /* offset (where the last one ended), bytes.  ERR_CORRUPT: it does not follow, or
+                        passes info.size; nothing is written, BEGIN tells where to go on.
+                        ERR_NO_SPACE, ERR_IO: dropped */
     SNAPSHOT_VERIFY, /* size, checksum, every record's checksum, digest; made ours; fsynced.
                         ERR_CORRUPT: dropped */
     SNAPSHOT_ABORT,  /* drops the incoming one */
@@ -206,7 +210,8 @@ struct snapshot_job {
     struct blob *bytes;        /* WRITE: the job's reference; READ: the answer, the submitter's */
     struct snapshot_info info;
     enum err err;              /* OK, ERR_IO, ERR_NO_SPACE, ERR_CORRUPT, ERR_NOT_FOUND (no such file),
-                                  ERR_OVERLOADED (SNAPSHOT_FILES_MAX): none of them ends the process */
+                                  ERR_FOREIGN (VERIFY: of another cluster; dropped), ERR_OVERLOADED
+                                  (SNAPSHOT_FILES_MAX): none of them ends the process */
     void *user;                /* the submitter's */
 };
 
@@ -228,13 +233,6 @@ struct snapshot_store {
 /* Called from a writer thread when a completion waits: wakes the loop, which then drains. */
 typedef void storage_wake_fn(void *arg);
 
-/* A data directory, created whole or not at all, locked for life.  Holds `log/` and `state/`. */
-struct data_directory {
-    char *path;
-    int lock_fd;
-    bool created; /* by this call: it was absent or empty before */
-};
-
 /* What is written into a new directory, and must be found in an old one. */
 struct identity {
     uint64_t cluster;
@@ -243,6 +241,14 @@ struct identity {
     char name[NODE_NAME_MAX + 1];
     char raft_addr[ADDRESS_MAX + 1];
     char members[META_TEXT_MAX]; /* the first configuration's raft addresses, sorted, by commas */
+};
+
+/* A data directory, created whole or not at all, locked for life.  Holds `log/` and `state/`. */
+struct data_directory {
+    char *path;
+    int lock_fd;
+    bool created; /* by this call: it was absent or empty before */
+    struct identity identity;
 };
 
 enum { STORAGE_MESSAGE_MAX = 512 };
@@ -287,14 +293,28 @@ void memory_disk_identity(const struct memory_disk *disk, struct identity *out);
 void memory_disk_hold(struct memory_disk *disk, bool held);
 /* Writes the oldest unwritten job of the log (or of the state). False: there is none. */
 bool memory_disk_write(struct memory_disk *disk, bool state);
-/* The machine dies: both stores on the disk are gone without close; of the unwritten jobs
- * the first `kept_log` and `kept_state` had reached the disk, though nobody was told. */
+/* The same for the snapshot jobs. */
+bool memory_disk_write_snapshot(struct memory_disk *disk);
+size_t memory_disk_unwritten_snapshot(const struct memory_disk *disk);
+/* The machine dies: the stores on the disk are gone without close; of the unwritten jobs
+ * the first `kept_log` and `kept_state` had reached the disk, though nobody was told (an
+ * installation counts as a job of the state).  Unwritten snapshot jobs have not, and what came in
+ * since the last flush (each 4 KiB) is lost. */
 void memory_disk_crash(struct memory_disk *disk, size_t kept_log, size_t kept_state);
 size_t memory_disk_unwritten(const struct memory_disk *disk, bool state);
 /* Flips one bit of the stored record of entry `index`, or of the value of a kv key. */
 bool memory_disk_corrupt_log(struct memory_disk *disk, raft_index index, size_t bit);
 bool memory_disk_corrupt_state(struct memory_disk *disk, enum state_table table, struct slice key,
                                size_t bit);
+
+/* Flips one bit of the incoming snapshot (as far as it has come, and is not verified), or of the
+ * newest copy. */
+bool memory_disk_corrupt_snapshot(struct memory_disk *disk, bool incoming, size_t bit);
+/* Of the incoming snapshot only the first `size` bytes are left. False: it is not longer, or is
+ * verified. */
+bool memory_disk_truncate_snapshot(struct memory_disk *disk, size_t size);
+/* While full, what a snapshot job would write is ERR_NO_SPACE.  (The other stores go on.) */
+void memory_disk_fill(struct memory_disk *disk, bool full);
 
 struct log_store *log_memory_open(struct memory_disk *disk, const struct storage_options *options);
 struct state_store *state_memory_open(struct memory_disk *disk,

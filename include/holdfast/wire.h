@@ -327,4 +327,10 @@ bool address_valid(struct slice address);
 /* Checksum of bytes as used everywhere (XXH3, 64 bits), seeded. */
 uint64_t checksum(uint64_t seed, struct slice bytes);
 
+/* The same with seed 0 over bytes that come in pieces. */
+struct checksum_stream;
+struct checksum_stream *checksum_stream_new(void);
+void checksum_stream_add(struct checksum_stream *stream, struct slice bytes);
+uint64_t checksum_stream_end(struct checksum_stream *stream /* takes */);
+
 #endif

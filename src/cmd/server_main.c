@@ -154,6 +154,7 @@ static int open_memory(struct process *process, const struct storage_options *op
     process->disk = memory_disk_new(identity);
     process->log = log_memory_open(process->disk, options);
     process->state = state_memory_open(process->disk, options);
+    process->snapshots = snapshot_memory_open(process->disk, options);
     log_warn("storage=memory: nothing survives the end of this process, and a restarted node is "
              "refused by its cluster", "");
     return EXIT_STATUS_OK;
@@ -176,6 +177,9 @@ static int open_lmdb(struct process *process, struct storage_options *options)
         err = log_lmdb_open(process->directory, options, &process->log, message);
     if (err == OK)
         err = state_lmdb_open(process->directory, options, &process->state, message);
+    if (err == OK)
+        err = snapshot_lmdb_open(process->directory, process->state, options, &process->snapshots,
+                                 message);
     if (err == OK)
         return EXIT_STATUS_OK;
     refuse_start(message);
@@ -250,7 +254,8 @@ static int open_node(struct process *process)
     host.refused = refused;
     host.damaged = damaged;
     enum err err = node_new(&process->config, &host, process->log, process->state,
-                            process->snapshots, transport_network(process->transport), &process->node, message);
+                            process->snapshots, transport_network(process->transport), &process->node,
+                            message);
     if (err == OK)
         return EXIT_STATUS_OK;
     refuse_start(message);
@@ -349,6 +354,8 @@ static void free_event(struct event *event)
 static void close_all(struct process *process)
 {
     loop_stop(&process->loop);
+    if (process->snapshots != NULL) /* before the state that it copies from */
+        process->snapshots->ops->close(process->snapshots);
     if (process->log != NULL) /* the stores first: a batch under way points into the node */
         process->log->ops->close(process->log);
     if (process->state != NULL)

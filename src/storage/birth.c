@@ -4,6 +4,7 @@
  * The name `log` is the commit point: a directory without it holds no node.  What an
  * unfinished creation leaves is recognised by `creating/`, which goes last of all. */
 #include "birth.h"
+#include "files.h"
 #include "lmdb_txn.h"
 #include "meta.h"
 #include "step.h"
@@ -14,55 +15,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int directory_sync(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return errno;
-    int code = fsync(fd) == 0 ? 0 : errno;
-    close(fd);
-    return code;
-}
-
-static int join(char out[ENV_PATH_MAX], const char *path, const char *name)
-{
-    int size = snprintf(out, ENV_PATH_MAX, "%s/%s", path, name);
-    return size < ENV_PATH_MAX ? 0 : ENAMETOOLONG;
-}
-
-/* ---- building; each function goes on only if `*code` is 0 */
-
-static void make_directory(int *code, const char *path, const char *name)
-{
-    char full[ENV_PATH_MAX];
-    if (*code == 0)
-        *code = join(full, path, name);
-    if (*code == 0 && mkdir(full, 0750) != 0)
-        *code = errno;
-    storage_step("create: directory made");
-}
-
-static void sync_path(int *code, const char *path, const char *name)
-{
-    char full[ENV_PATH_MAX];
-    if (*code == 0)
-        *code = join(full, path, name);
-    if (*code == 0)
-        *code = directory_sync(full);
-    storage_step("create: flushed");
-}
-
 static void move_up(int *code, const char *path, const char *name)
 {
-    char from[ENV_PATH_MAX], to[ENV_PATH_MAX], inner[32];
+    char inner[32];
     snprintf(inner, sizeof inner, BIRTH_DIRECTORY "/%s", name);
-    if (*code == 0)
-        *code = join(from, path, inner);
-    if (*code == 0)
-        *code = join(to, path, name);
-    if (*code == 0 && rename(from, to) != 0)
-        *code = errno;
-    storage_step("create: moved up");
+    files_move(code, path, inner, name);
 }
 
 static void put_rows(struct lmdb_txn *txn, MDB_dbi dbi, const struct meta_put *rows, size_t n)
@@ -83,13 +40,14 @@ static void write_log(struct lmdb_txn *txn, const struct identity *identity)
 
 static void write_state(struct lmdb_txn *txn, const struct identity *identity)
 {
-    struct meta_put rows[2];
+    struct meta_put rows[3];
     char incarnation[INCARNATION_TEXT];
     meta_incarnation_text(identity->incarnation, incarnation);
     meta_put_text(&rows[0], "format", STATE_FORMAT);
     meta_put_text(&rows[1], "incarnation", incarnation); /* ties it to its log */
+    meta_of_cluster(identity->cluster, &rows[2]);
     MDB_dbi meta = lmdb_txn_database(txn, "meta", MDB_CREATE);
-    put_rows(txn, meta, rows, 2);
+    put_rows(txn, meta, rows, 3);
     lmdb_txn_database(txn, "kv", MDB_CREATE);
     lmdb_txn_database(txn, "members", MDB_CREATE);
 }
@@ -112,8 +70,8 @@ static enum err make_environment(const char *path, fill_fn *fill, const struct i
     int code = lmdb_txn_commit(&txn);
     storage_step("create: after commit");
     mdb_env_close(env);
-    sync_path(&code, path, "data.mdb");
-    sync_path(&code, path, ".");
+    files_sync(&code, path, "data.mdb");
+    files_sync(&code, path, ".");
     return code == 0 ? OK : storage_fail_code(message, code, "create", path);
 }
 
@@ -121,13 +79,13 @@ static enum err build(const char *path, const struct identity *identity, char *m
 {
     char log[ENV_PATH_MAX], state[ENV_PATH_MAX];
     int code = 0;
-    make_directory(&code, path, BIRTH_DIRECTORY);
-    make_directory(&code, path, BIRTH_DIRECTORY "/log");
-    make_directory(&code, path, BIRTH_DIRECTORY "/state");
+    files_make_directory(&code, path, BIRTH_DIRECTORY);
+    files_make_directory(&code, path, BIRTH_DIRECTORY "/log");
+    files_make_directory(&code, path, BIRTH_DIRECTORY "/state");
     if (code == 0)
-        code = join(log, path, BIRTH_DIRECTORY "/log");
+        code = files_join(log, path, BIRTH_DIRECTORY "/log");
     if (code == 0)
-        code = join(state, path, BIRTH_DIRECTORY "/state");
+        code = files_join(state, path, BIRTH_DIRECTORY "/state");
     if (code != 0)
         return storage_fail_code(message, code, "create a node in", path);
     enum err err = make_environment(log, write_log, identity, message);
@@ -141,49 +99,28 @@ enum err birth_create(const char *path, const struct identity *identity, char *m
     enum err err = build(path, identity, message);
     if (err != OK)
         return err;
-    char scaffold[ENV_PATH_MAX];
-    int code = join(scaffold, path, BIRTH_DIRECTORY);
-    sync_path(&code, path, BIRTH_DIRECTORY);
-    sync_path(&code, path, "."); /* the scaffold's name before anything leaves it */
+    int code = 0;
+    files_sync(&code, path, BIRTH_DIRECTORY);
+    files_sync(&code, path, "."); /* the scaffold's name before anything leaves it */
     move_up(&code, path, "state");
-    sync_path(&code, path, ".");
+    files_sync(&code, path, ".");
     move_up(&code, path, "log");
-    sync_path(&code, path, ".");
-    if (code == 0 && rmdir(scaffold) != 0)
-        code = errno;
-    storage_step("create: scaffold removed");
-    sync_path(&code, path, ".");
+    files_sync(&code, path, ".");
+    files_remove_directory(&code, path, BIRTH_DIRECTORY);
+    files_sync(&code, path, ".");
     return code == 0 ? OK : storage_fail_code(message, code, "create a node in", path);
 }
 
 /* ---- clearing away */
 
-static void remove_known(int *code, const char *path, const char *name, bool directory)
-{
-    char full[ENV_PATH_MAX];
-    if (*code == 0)
-        *code = join(full, path, name);
-    if (*code == 0 && (directory ? rmdir(full) : unlink(full)) != 0 && errno != ENOENT)
-        *code = errno;
-    storage_step("clean: removed one");
-}
-
-/* By name, never by pattern: what is not ours stays, and rmdir then says so. */
 enum err birth_clean(const char *path, bool whole, char *message)
 {
     int code = 0;
-    if (!whole) {
-        remove_known(&code, path, "state/data.mdb", false);
-        remove_known(&code, path, "state/lock.mdb", false);
-        remove_known(&code, path, "state", true);
-    }
-    remove_known(&code, path, BIRTH_DIRECTORY "/log/data.mdb", false);
-    remove_known(&code, path, BIRTH_DIRECTORY "/log/lock.mdb", false);
-    remove_known(&code, path, BIRTH_DIRECTORY "/log", true);
-    remove_known(&code, path, BIRTH_DIRECTORY "/state/data.mdb", false);
-    remove_known(&code, path, BIRTH_DIRECTORY "/state/lock.mdb", false);
-    remove_known(&code, path, BIRTH_DIRECTORY "/state", true);
-    remove_known(&code, path, BIRTH_DIRECTORY, true);
+    if (!whole)
+        files_remove_environment(&code, path, "state");
+    files_remove_environment(&code, path, BIRTH_DIRECTORY "/log");
+    files_remove_environment(&code, path, BIRTH_DIRECTORY "/state");
+    files_remove_directory(&code, path, BIRTH_DIRECTORY);
     if (code == ENOTEMPTY || code == EEXIST)
         return storage_fail(message, ERR_FOREIGN,
                             "the folder " BIRTH_DIRECTORY " in %.300s holds files that are not "

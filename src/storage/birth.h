@@ -13,7 +13,4 @@ MUST_CHECK enum err birth_create(const char *path, const struct identity *identi
  * finished but for its scaffold. */
 MUST_CHECK enum err birth_clean(const char *path, bool whole, char *message);
 
-/* Opens the directory `path`, flushes it to disk, closes it. 0 or errno. */
-int directory_sync(const char *path);
-
 #endif

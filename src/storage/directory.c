@@ -1,8 +1,10 @@
 /* directory.c - the data directory: found or made, checked to be ours, locked for life. */
 #include "birth.h"
+#include "files.h"
 #include "identity.h"
 #include "lmdb_env.h"
 #include "step.h"
+#include "swap.h"
 
 #include <holdfast/clock.h>
 #include <holdfast/panic.h>
@@ -33,7 +35,9 @@ static int make_one(const char *path)
     }
     storage_step("directory: made");
     snprintf(copy, sizeof copy, "%s", path);
-    return directory_sync(dirname(copy)); /* its name must survive, too */
+    int code = 0;
+    files_sync(&code, dirname(copy), "."); /* its name must survive, too */
+    return code;
 }
 
 static int make_all(const char *path)
@@ -59,7 +63,7 @@ static int make_all(const char *path)
 /* ---- what is in it */
 
 struct contents {
-    bool lock, log, state, creating;
+    bool lock, log, state, creating, old_state, incoming;
     char other[NAME_MAX + 1]; /* one name that is none of these; "": there is none */
 };
 
@@ -81,6 +85,10 @@ static int look(const char *path, struct contents *out)
             out->state = true;
         else if (strcmp(name, BIRTH_DIRECTORY) == 0)
             out->creating = true;
+        else if (strcmp(name, OLD_STATE_DIRECTORY) == 0)
+            out->old_state = true;
+        else if (strcmp(name, INCOMING_DIRECTORY) == 0)
+            out->incoming = true;
         else if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
                  strcmp(name, "lost+found") != 0) /* the root of a file system has one */
             snprintf(out->other, sizeof out->other, "%s", name);
@@ -108,7 +116,8 @@ static bool has_data_file(const char *path, const char *name)
 /* Before anything is touched: could this be a directory of ours, or become one? */
 static enum err check_contents(const char *path, const struct contents *found, char *message)
 {
-    bool ours = found->log && found->state && has_data_file(path, "log");
+    bool swapping = found->old_state && found->incoming; /* between the two renames */
+    bool ours = found->log && (found->state || swapping) && has_data_file(path, "log");
     if (ours)
         return OK; /* more files than ours do no harm */
     if (found->lock && found->log != found->state && !found->creating)
@@ -177,8 +186,12 @@ static enum err settle(const char *path, struct identity *identity, bool *create
     enum err err = check_contents(path, &found, message);
     if (err == OK && found.creating)
         err = birth_clean(path, found.log, message);
-    if (err != OK || found.log)
+    if (err != OK)
         return err;
+    if (found.log) {
+        err = identity_compare_log(path, identity, message);
+        return err == OK ? swap_settle(path, found.state, identity, message) : err;
+    }
     random_bytes(identity->incarnation, INCARNATION_SIZE);
     *created = true;
     return birth_create(path, identity, message);
@@ -210,11 +223,14 @@ enum err data_directory_open(const char *path, struct identity *identity,
     if (err == OK)
         err = settle(path, identity, &dir->created, message);
     if (err == OK)
-        err = identity_compare(path, identity, message);
+        err = identity_compare_log(path, identity, message);
+    if (err == OK)
+        err = identity_compare_state(path, identity, message);
     if (err != OK) {
         data_directory_close(dir);
         return err;
     }
+    dir->identity = *identity;
     *out = dir;
     return OK;
 }

@@ -3,42 +3,9 @@
 #include "identity.h"
 #include "lmdb_env.h"
 #include "meta.h"
+#include "rows.h"
 
-#include <stdio.h>
-
-/* Reads `n` rows of the environment's `meta`; rows[i].key says which. */
-static enum err read_rows(const char *path, const char *name, struct meta_put *rows, size_t n,
-                          char *message)
-{
-    char full[ENV_PATH_MAX];
-    MDB_env *env;
-    MDB_txn *txn = NULL;
-    MDB_dbi meta = 0;
-    snprintf(full, sizeof full, "%s/%s", path, name);
-    enum err err = lmdb_env_open(full, 0, false, &env, message);
-    if (err != OK)
-        return err;
-    int code = mdb_txn_begin(env, NULL, MDB_RDONLY, &txn);
-    if (code == 0)
-        code = mdb_dbi_open(txn, "meta", 0, &meta);
-    for (size_t i = 0; code == 0 && i < n; i++) {
-        MDB_val key = val_of(slice_text(rows[i].key)), value;
-        code = mdb_get(txn, meta, &key, &value);
-        if (code == 0 && value.mv_size >= META_TEXT_MAX)
-            code = MDB_CORRUPTED;
-        if (code == 0)
-            memcpy(rows[i].text, value.mv_data, value.mv_size);
-    }
-    if (txn != NULL)
-        mdb_txn_abort(txn);
-    mdb_env_close(env);
-    if (code == MDB_NOTFOUND) /* a sound file, but not one of ours */
-        return storage_fail(message, ERR_FOREIGN,
-                            "%.300s is an LMDB environment, but not Holdfast's; choose another "
-                            "--data-dir",
-                            full);
-    return code == 0 ? OK : storage_fail_code(message, code, "read", full);
-}
+#include <string.h>
 
 static enum err check_format(const char *path, const char *found, const char *known, char *message)
 {
@@ -83,16 +50,15 @@ static enum err compare(const char *path, const struct meta_put *found,
     return OK;
 }
 
-enum err identity_compare(const char *path, struct identity *identity, char *message)
+enum err identity_compare_log(const char *path, struct identity *identity, char *message)
 {
-    struct meta_put ours[IDENTITY_ROWS], found[IDENTITY_ROWS], state[2];
+    struct meta_put ours[IDENTITY_ROWS], found[IDENTITY_ROWS];
     meta_of_identity(identity, ours);
     for (unsigned i = 0; i < IDENTITY_ROWS; i++)
         meta_put_text(&found[i], ours[i].key, "");
-    meta_put_text(&state[0], "format", "");
-    meta_put_text(&state[1], "incarnation", "");
-
-    enum err err = read_rows(path, "log", found, IDENTITY_ROWS, message);
+    enum err err = rows_read(path, "log", found, IDENTITY_ROWS, message);
+    if (err == OK && found[FORMAT].text[0] == '\0')
+        err = rows_foreign(path, message);
     if (err == OK)
         err = check_format(path, found[FORMAT].text, LOG_FORMAT, message);
     if (err == OK)
@@ -102,11 +68,25 @@ enum err identity_compare(const char *path, struct identity *identity, char *mes
                            "the incarnation in %.300s/log is not 32 hexadecimal digits; replace "
                            "this member by a new one with an empty --data-dir",
                            path);
-    if (err == OK)
-        err = read_rows(path, "state", state, 2, message);
+    return err;
+}
+
+enum err identity_compare_state(const char *path, const struct identity *identity, char *message)
+{
+    struct meta_put state[3], cluster;
+    char incarnation[INCARNATION_TEXT];
+    meta_incarnation_text(identity->incarnation, incarnation);
+    meta_of_cluster(identity->cluster, &cluster);
+    meta_put_text(&state[0], "format", "");
+    meta_put_text(&state[1], "incarnation", "");
+    meta_put_text(&state[2], "cluster", cluster.text); /* older ones have none */
+    enum err err = rows_read(path, "state", state, 3, message);
+    if (err == OK && state[0].text[0] == '\0')
+        err = rows_foreign(path, message);
     if (err == OK)
         err = check_format(path, state[0].text, STATE_FORMAT, message);
-    if (err == OK && strcmp(state[1].text, found[INCARNATION].text) != 0)
+    if (err == OK && (strcmp(state[1].text, incarnation) != 0 ||
+                      strcmp(state[2].text, cluster.text) != 0))
         err = storage_fail(message, ERR_FOREIGN,
                            "%.200s/state was made with another log than %.200s/log; put back the "
                            "two that belong together",

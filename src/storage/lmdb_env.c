@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
@@ -99,10 +100,11 @@ static enum err must_exist(const char *path, char *message)
 }
 
 /* LMDB 0.9.24 opens its data file twice without O_CLOEXEC, and shows only one of the two
- * descriptors; the other is found by the file it leads to.  At start few are open. */
+ * descriptors; the other is found by the file it leads to. */
 static int close_on_exec(MDB_env *env)
 {
-    enum { SEARCH_MAX = 1024 };
+    enum { SEARCH_MAX = 65536 };
+    struct rlimit most;
     int data;
     struct stat ours, other;
     int code = mdb_env_get_fd(env, &data);
@@ -110,7 +112,9 @@ static int close_on_exec(MDB_env *env)
         return code;
     if (fstat(data, &ours) != 0 || fcntl(data, F_SETFD, FD_CLOEXEC) != 0)
         return errno;
-    for (int fd = 0; fd < SEARCH_MAX; fd++) {
+    if (getrlimit(RLIMIT_NOFILE, &most) != 0 || most.rlim_cur > SEARCH_MAX)
+        most.rlim_cur = SEARCH_MAX;
+    for (int fd = 0; fd < (int)most.rlim_cur; fd++) {
         if (fstat(fd, &other) != 0 || other.st_ino != ours.st_ino || other.st_dev != ours.st_dev)
             continue;
         if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
@@ -180,7 +184,6 @@ uint64_t lmdb_map_bytes(MDB_env *env)
 /* Pages that are free within the file count as room on the disk: the file never shrinks. */
 static uint64_t disk_room_bytes(MDB_env *env, const MDB_envinfo *info, uint64_t used)
 {
-    static const uint64_t reserve = (uint64_t)16 << 20;
     struct statvfs disk;
     MDB_stat stat;
     int fd;
@@ -188,7 +191,7 @@ static uint64_t disk_room_bytes(MDB_env *env, const MDB_envinfo *info, uint64_t 
         return UINT64_MAX; /* the disk itself will say */
     uint64_t file = (info->me_last_pgno + 1) * (uint64_t)stat.ms_psize;
     uint64_t room = (uint64_t)disk.f_bavail * disk.f_frsize + (file > used ? file - used : 0);
-    return room > reserve ? room - reserve : 0;
+    return room > DISK_RESERVE_BYTES ? room - DISK_RESERVE_BYTES : 0;
 }
 
 uint64_t lmdb_room_bytes(MDB_env *env, uint64_t used)

@@ -6,6 +6,9 @@
 
 #include <lmdb.h>
 
+/* Of the disk, for what must go on: votes, deletions, pages that are written anew. */
+enum { DISK_RESERVE_BYTES = 16 * 1024 * 1024 };
+
 enum { ENV_DBS_MAX = 8, ENV_READERS_MAX = 64, ENV_PATH_MAX = 4096 };
 
 /* The only place where LMDB's codes (and errno's, which LMDB returns too) become ours. */
@@ -26,8 +29,8 @@ MUST_CHECK enum err lmdb_env_open(const char *path, uint64_t map_bytes, bool cre
 /* Bytes of the pages in use by the databases, the free list and the root. */
 uint64_t lmdb_used_bytes(MDB_txn *txn, const MDB_dbi *dbis, size_t n);
 uint64_t lmdb_map_bytes(MDB_env *env);
-/* How much more may be stored when `used` bytes are: a tenth of the map, and DISK_RESERVE of the
- * disk, are kept for what must go on (votes, deletions, pages that are written anew). */
+/* How much more may be stored when `used` bytes are: a tenth of the map, and DISK_RESERVE_BYTES
+ * of the disk, are kept. */
 uint64_t lmdb_room_bytes(MDB_env *env, uint64_t used);
 
 /* A read transaction that is renewed for each use and keeps its place in the lock table. */

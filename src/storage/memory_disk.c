@@ -123,11 +123,30 @@ struct memory_row *memory_table_prev(struct memory_row *row)
     return RB_PREV(memory_table, NULL, row);
 }
 
-static void row_free(struct memory_disk *disk, struct memory_row *row)
+struct memory_row *memory_row_new(struct slice key, size_t stored_size)
 {
-    disk->state_bytes -= sizeof *row + row->key.size + row->stored_size;
+    struct memory_row *row = memory_new(sizeof *row + key.size);
+    memcpy(row + 1, key.data, key.size);
+    row->key = slice_of(row + 1, key.size);
+    row->stored_size = stored_size;
+    row->stored = memory_new(stored_size);
+    return row;
+}
+
+size_t memory_row_bytes(const struct memory_row *row)
+{
+    return sizeof *row + row->key.size + row->stored_size;
+}
+
+static void row_free(struct memory_row *row)
+{
     free(row->stored);
     free(row);
+}
+
+void memory_table_insert(struct memory_table *table, struct memory_row *row)
+{
+    RB_INSERT(memory_table, table, row);
 }
 
 void memory_table_delete(struct memory_disk *disk, enum state_table table, struct slice key)
@@ -137,27 +156,38 @@ void memory_table_delete(struct memory_disk *disk, enum state_table table, struc
     if (row == NULL)
         return;
     RB_REMOVE(memory_table, &disk->tables[table], row);
-    row_free(disk, row);
+    disk->state_bytes -= memory_row_bytes(row);
+    row_free(row);
 }
 
 void memory_table_set(struct memory_disk *disk, enum state_table table, struct slice key,
                       struct slice content)
 {
+    size_t stored_size = content.size + value_overhead(table);
     struct memory_row like = { .key = key };
     struct memory_row *row = RB_FIND(memory_table, &disk->tables[table], &like);
     if (row == NULL) {
-        row = memory_new(sizeof *row + key.size);
-        memcpy(row + 1, key.data, key.size);
-        row->key = slice_of(row + 1, key.size);
-        RB_INSERT(memory_table, &disk->tables[table], row);
-        disk->state_bytes += sizeof *row + key.size;
+        row = memory_row_new(key, stored_size);
+        memory_table_insert(&disk->tables[table], row);
+    } else {
+        disk->state_bytes -= memory_row_bytes(row);
+        free(row->stored);
+        row->stored_size = stored_size;
+        row->stored = memory_new(stored_size);
     }
-    disk->state_bytes -= row->stored_size;
-    free(row->stored);
-    row->stored_size = content.size + value_overhead(table);
-    row->stored = memory_new(row->stored_size);
     value_store(table, key, content, row->stored);
-    disk->state_bytes += row->stored_size;
+    disk->state_bytes += memory_row_bytes(row);
+}
+
+void memory_tables_free(struct memory_table tables[STATE_TABLES])
+{
+    for (unsigned i = 0; i < STATE_TABLES; i++) {
+        struct memory_row *row;
+        while ((row = RB_ROOT(&tables[i])) != NULL) {
+            RB_REMOVE(memory_table, &tables[i], row);
+            row_free(row);
+        }
+    }
 }
 
 /* ---- the disk */
@@ -182,6 +212,9 @@ struct memory_disk *memory_disk_new(const struct identity *identity)
     meta_incarnation_text(disk->identity.incarnation, incarnation);
     memory_table_set(disk, TABLE_META, slice_text("format"), slice_text(STATE_FORMAT));
     memory_table_set(disk, TABLE_META, slice_text("incarnation"), slice_text(incarnation));
+    struct meta_put cluster;
+    meta_of_cluster(disk->identity.cluster, &cluster);
+    memory_table_set(disk, TABLE_META, slice_text(cluster.key), slice_text(cluster.text));
     return disk;
 }
 
@@ -189,17 +222,12 @@ void memory_disk_free(struct memory_disk *disk)
 {
     if (disk == NULL)
         return;
-    ASSERT(disk->log_store == NULL && disk->state_store == NULL);
+    ASSERT(disk->log_store == NULL && disk->state_store == NULL && disk->snapshot_store == NULL);
     memory_log_erase_from(&disk->log, 0);
     free(disk->log.slots);
     free(disk->meta);
-    for (unsigned i = 0; i < STATE_TABLES; i++) {
-        struct memory_row *row;
-        while ((row = RB_ROOT(&disk->tables[i])) != NULL) {
-            RB_REMOVE(memory_table, &disk->tables[i], row);
-            row_free(disk, row);
-        }
-    }
+    memory_tables_free(disk->tables);
+    memory_incoming_drop(disk);
     free(disk);
 }
 
@@ -214,6 +242,8 @@ void memory_disk_hold(struct memory_disk *disk, bool held)
     while (!held && memory_disk_write(disk, false))
         ;
     while (!held && memory_disk_write(disk, true))
+        ;
+    while (!held && memory_disk_write_snapshot(disk))
         ;
 }
 
@@ -230,8 +260,28 @@ void memory_disk_crash(struct memory_disk *disk, size_t kept_log, size_t kept_st
         log_memory_crash(disk->log_store, kept_log);
     if (disk->state_store != NULL)
         state_memory_crash(disk->state_store, kept_state);
+    if (disk->snapshot_store != NULL)
+        snapshot_memory_crash(disk->snapshot_store);
     disk->log_store = NULL;
     disk->state_store = NULL;
+    disk->snapshot_store = NULL;
+    if (!disk->incoming.verified && disk->incoming.size > disk->incoming.synced)
+        disk->incoming.size = disk->incoming.synced;
+}
+
+bool memory_disk_write_snapshot(struct memory_disk *disk)
+{
+    return disk->snapshot_store != NULL && snapshot_memory_write_one(disk->snapshot_store);
+}
+
+size_t memory_disk_unwritten_snapshot(const struct memory_disk *disk)
+{
+    return disk->snapshot_store != NULL ? snapshot_memory_unwritten(disk->snapshot_store) : 0;
+}
+
+void memory_disk_fill(struct memory_disk *disk, bool full)
+{
+    disk->full = full;
 }
 
 size_t memory_disk_unwritten(const struct memory_disk *disk, bool state)
@@ -261,4 +311,24 @@ bool memory_disk_corrupt_state(struct memory_disk *disk, enum state_table table,
     struct memory_row like = { .key = key };
     struct memory_row *row = RB_FIND(memory_table, &disk->tables[table], &like);
     return row != NULL && flip(row->stored, row->stored_size, bit);
+}
+
+bool memory_disk_corrupt_snapshot(struct memory_disk *disk, bool incoming, size_t bit)
+{
+    struct slice newest = { NULL, 0 };
+    if (incoming)
+        return !disk->incoming.verified && flip(disk->incoming.bytes, disk->incoming.size, bit);
+    if (disk->snapshot_store != NULL)
+        newest = snapshot_memory_newest(disk->snapshot_store);
+    return flip((unsigned char *)(uintptr_t)newest.data, newest.size, bit);
+}
+
+bool memory_disk_truncate_snapshot(struct memory_disk *disk, size_t size)
+{
+    struct memory_incoming *in = &disk->incoming;
+    if (!in->begun || in->verified || in->size <= size)
+        return false;
+    in->size = size;
+    in->synced = in->synced < size ? in->synced : size;
+    return true;
 }

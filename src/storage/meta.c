@@ -27,12 +27,17 @@ void meta_incarnation_text(const unsigned char in[INCARNATION_SIZE], char out[IN
         snprintf(out + 2 * i, 3, "%02x", in[i]);
 }
 
+void meta_of_cluster(uint64_t cluster, struct meta_put *row)
+{
+    put_id(row, "cluster", cluster);
+}
+
 void meta_of_identity(const struct identity *identity, struct meta_put rows[IDENTITY_ROWS])
 {
     char incarnation[INCARNATION_TEXT];
     meta_incarnation_text(identity->incarnation, incarnation);
     meta_put_text(&rows[0], "format", LOG_FORMAT);
-    put_id(&rows[1], "cluster", identity->cluster);
+    meta_of_cluster(identity->cluster, &rows[1]);
     put_id(&rows[2], "node_id", identity->id);
     meta_put_text(&rows[3], "name", identity->name);
     meta_put_text(&rows[4], "raft_addr", identity->raft_addr);

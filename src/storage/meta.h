@@ -14,6 +14,8 @@ void meta_put_text(struct meta_put *row, const char *key, const char *text);
 
 /* format, cluster, node_id, name, raft_addr, members, incarnation. */
 void meta_of_identity(const struct identity *identity, struct meta_put rows[IDENTITY_ROWS]);
+/* cluster: 16 hexadecimal digits. */
+void meta_of_cluster(uint64_t cluster, struct meta_put *row);
 /* term (decimal), vote (16 hexadecimal digits; all 0: nobody). */
 void meta_of_vote(raft_term term, raft_id vote, struct meta_put rows[VOTE_ROWS]);
 

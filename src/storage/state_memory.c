@@ -16,6 +16,12 @@ struct state_memory {
     size_t n_unwritten;
     unsigned cursors; /* open; none outlives its read */
     bool reading;
+
+    bool installing;            /* submitted, not yet told */
+    bool installed;             /* on the disk; the loop still sees `old` */
+    state_installed_fn *install_done;
+    void *install_arg;
+    struct memory_table old[STATE_TABLES];
     struct state_stats stats;
 };
 
@@ -43,15 +49,35 @@ static void write_job(struct state_memory *state, const struct state_job *job)
     state->stats.commits++;
 }
 
+static struct memory_table *table_of(struct state_memory *state, enum state_table table)
+{
+    return state->installed ? &state->old[table] : &state->disk->tables[table];
+}
+
+static bool install_waits(const struct state_memory *state)
+{
+    return state->installing && !state->installed;
+}
+
+static void install(struct state_memory *state)
+{
+    memory_install(state->disk, state->old);
+    state->installed = true;
+}
+
 bool state_memory_write_one(struct state_memory *state)
 {
     /* An open read sees one state: what is written meanwhile waits for its end. */
     struct storage_link *link = state->reading ? NULL : queue_pop(&state->unwritten);
-    if (link == NULL)
+    if (link != NULL) {
+        state->n_unwritten--;
+        write_job(state, (struct state_job *)link);
+        STAILQ_INSERT_TAIL(&state->done, link, next);
+    } else if (!state->reading && install_waits(state)) {
+        install(state);
+    } else {
         return false;
-    state->n_unwritten--;
-    write_job(state, (struct state_job *)link);
-    STAILQ_INSERT_TAIL(&state->done, link, next);
+    }
     if (state->options.wake != NULL)
         state->options.wake(state->options.wake_arg);
     return true;
@@ -59,7 +85,14 @@ bool state_memory_write_one(struct state_memory *state)
 
 size_t state_memory_unwritten(const struct state_memory *state)
 {
-    return state->n_unwritten;
+    return state->n_unwritten + install_waits(state);
+}
+
+static void free_store(struct state_memory *state)
+{
+    if (state->installed)
+        memory_tables_free(state->old);
+    free(state);
 }
 
 void state_memory_crash(struct state_memory *state, size_t kept)
@@ -67,7 +100,9 @@ void state_memory_crash(struct state_memory *state, size_t kept)
     struct storage_link *link = STAILQ_FIRST(&state->unwritten);
     for (; link != NULL && kept > 0; kept--, link = STAILQ_NEXT(link, next))
         write_job(state, (struct state_job *)link);
-    free(state);
+    if (kept > 0 && install_waits(state))
+        install(state);
+    free_store(state);
 }
 
 static void write_unless_held(struct state_memory *state)
@@ -79,19 +114,38 @@ static void write_unless_held(struct state_memory *state)
 static void state_submit(struct state_store *store, struct state_job *job)
 {
     struct state_memory *state = self(store);
+    ASSERT(!state->installing);
     value_check_job(job);
     STAILQ_INSERT_TAIL(&state->unwritten, &job->link, next);
     state->n_unwritten++;
     write_unless_held(state);
 }
 
+static void state_install(struct state_store *store, state_installed_fn *done, void *arg)
+{
+    struct state_memory *state = self(store);
+    ASSERT(!state->installing);
+    state->installing = true;
+    state->install_done = done;
+    state->install_arg = arg;
+    write_unless_held(state);
+}
+
 static void state_drain(struct state_store *store, state_done_fn *done, void *arg)
 {
+    struct state_memory *state = self(store);
     struct storage_queue ready = STAILQ_HEAD_INITIALIZER(ready);
-    STAILQ_CONCAT(&ready, &self(store)->done);
+    bool installed = state->installed;
+    STAILQ_CONCAT(&ready, &state->done);
     struct storage_link *link;
     while ((link = queue_pop(&ready)) != NULL)
         done(arg, (struct state_job *)link);
+    if (!installed)
+        return;
+    ASSERT(!state->reading);
+    memory_tables_free(state->old);
+    state->installed = state->installing = false;
+    state->install_done(state->install_arg);
 }
 
 static enum err state_read_begin(struct state_store *store)
@@ -120,7 +174,7 @@ static enum err state_get(struct state_store *store, enum state_table table, str
 {
     struct state_memory *state = self(store);
     ASSERT(state->reading);
-    struct memory_row *row = memory_table_seek(&state->disk->tables[table], key);
+    struct memory_row *row = memory_table_seek(table_of(state, table), key);
     if (row == NULL || !slice_equal(row->key, key))
         return ERR_NOT_FOUND;
     return load(table, row, value);
@@ -158,7 +212,7 @@ static enum err deliver(struct state_cursor *cursor, struct memory_row *row,
 static enum err state_seek(struct state_cursor *cursor, struct slice key, bool backward,
                            struct slice *found_key, struct slice *value)
 {
-    struct memory_table *table = &cursor->store->disk->tables[cursor->table];
+    struct memory_table *table = table_of(cursor->store, cursor->table);
     struct memory_row *row;
     if (key.size == 0) {
         row = backward ? memory_table_last(table) : memory_table_first(table);
@@ -200,8 +254,10 @@ static void state_close(struct state_store *store)
     struct storage_link *link;
     while ((link = queue_pop(&state->unwritten)) != NULL)
         write_job(state, (struct state_job *)link);
+    if (install_waits(state))
+        install(state);
     state->disk->state_store = NULL;
-    free(state);
+    free_store(state);
 }
 
 static const struct state_store_ops ops = {
@@ -214,6 +270,7 @@ static const struct state_store_ops ops = {
     .cursor_close = state_cursor_close,
     .seek = state_seek,
     .step = state_step,
+    .install = state_install,
     .stats = state_stats_get,
     .close = state_close,
 };
@@ -222,6 +279,7 @@ struct state_store *state_memory_open(struct memory_disk *disk,
                                       const struct storage_options *options)
 {
     ASSERT(disk->state_store == NULL);
+    memory_settle(disk);
     struct state_memory *state = memory_new(sizeof *state);
     state->base.ops = &ops;
     state->disk = disk;

@@ -26,9 +26,10 @@ void value_store(enum state_table table, struct slice key, struct slice content,
         out[content.size + i] = (unsigned char)(sum >> (8 * i));
 }
 
-enum err value_load(enum state_table table, struct slice key, struct slice stored,
-                    struct slice *content)
+enum err value_load_sum(enum state_table table, struct slice key, struct slice stored,
+                        struct slice *content, uint64_t *sum)
 {
+    *sum = 0;
     if (table == TABLE_META) {
         *content = stored;
         return OK;
@@ -37,13 +38,19 @@ enum err value_load(enum state_table table, struct slice key, struct slice store
         return ERR_CORRUPT;
     struct slice bytes = slice_of(stored.data, stored.size - VALUE_CHECKSUM_SIZE);
     const unsigned char *tail = (const unsigned char *)stored.data + bytes.size;
-    uint64_t sum = 0;
     for (unsigned i = 0; i < VALUE_CHECKSUM_SIZE; i++)
-        sum |= (uint64_t)tail[i] << (8 * i);
-    if (sum != value_checksum(table, key, bytes))
+        *sum |= (uint64_t)tail[i] << (8 * i);
+    if (*sum != value_checksum(table, key, bytes))
         return ERR_CORRUPT;
     *content = bytes;
     return OK;
+}
+
+enum err value_load(enum state_table table, struct slice key, struct slice stored,
+                    struct slice *content)
+{
+    uint64_t sum;
+    return value_load_sum(table, key, stored, content, &sum);
 }
 
 void value_check_job(const struct state_job *job)

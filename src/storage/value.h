@@ -17,6 +17,10 @@ void value_store(enum state_table table, struct slice key, struct slice content,
 MUST_CHECK enum err value_load(enum state_table table, struct slice key, struct slice stored,
                                struct slice *content);
 
+/* The same, and the checksum itself (0 for `meta`). */
+MUST_CHECK enum err value_load_sum(enum state_table table, struct slice key, struct slice stored,
+                                   struct slice *content, uint64_t *sum);
+
 /* Asserts that the changes are sorted by table and key, without repetition, with keys of
  * 1 .. KEY_SIZE_MAX bytes. */
 void value_check_job(const struct state_job *job);

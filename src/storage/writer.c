@@ -25,11 +25,12 @@ struct writer {
     bool stopping;
 };
 
-/* Takes all that is queued. False: nothing is left and the writer is to stop. */
+/* Takes all that is queued, behind what `work` has left. False: nothing is left and the writer is
+ * to stop. */
 static bool take(struct writer *writer, struct storage_queue *jobs)
 {
     pthread_mutex_lock(&writer->mutex);
-    while (STAILQ_EMPTY(&writer->down) && !writer->stopping)
+    while (STAILQ_EMPTY(jobs) && STAILQ_EMPTY(&writer->down) && !writer->stopping)
         pthread_cond_wait(&writer->more, &writer->mutex);
     STAILQ_CONCAT(jobs, &writer->down);
     pthread_mutex_unlock(&writer->mutex);

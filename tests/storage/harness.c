@@ -58,6 +58,7 @@ void harness_open(struct harness *h)
     if (h->kind == KIND_MEMORY) {
         h->log = log_memory_open(h->disk, &options);
         h->state = state_memory_open(h->disk, &options);
+        h->snapshots = snapshot_memory_open(h->disk, &options);
         return;
     }
     enum err err = data_directory_open(h->dir, &h->identity, &h->data_directory, h->message);
@@ -65,6 +66,8 @@ void harness_open(struct harness *h)
     err = log_lmdb_open(h->data_directory, &options, &h->log, h->message);
     ck_assert_msg(err == OK, "%s", h->message);
     err = state_lmdb_open(h->data_directory, &options, &h->state, h->message);
+    ck_assert_msg(err == OK, "%s", h->message);
+    err = snapshot_lmdb_open(h->data_directory, h->state, &options, &h->snapshots, h->message);
     ck_assert_msg(err == OK, "%s", h->message);
 }
 
@@ -84,11 +87,14 @@ void harness_init(struct harness *h, enum kind kind)
 
 void harness_close(struct harness *h)
 {
+    if (h->snapshots != NULL)
+        h->snapshots->ops->close(h->snapshots);
     if (h->log != NULL)
         h->log->ops->close(h->log);
     if (h->state != NULL)
         h->state->ops->close(h->state);
     data_directory_close(h->data_directory);
+    h->snapshots = NULL;
     h->log = NULL;
     h->state = NULL;
     h->data_directory = NULL;
@@ -159,6 +165,75 @@ void wait_state(struct harness *h, uint32_t n)
         ck_assert_msg(sleep_until_woken(h, deadline), "%u of %u flushes came back", h->n_flushed,
                       n);
     }
+}
+
+static void on_snapshot_done(void *arg, struct snapshot_job *job)
+{
+    struct harness *h = arg;
+    h->snapshot_done = job;
+}
+
+enum err snapshot_do(struct harness *h, struct snapshot_job *job)
+{
+    uint64_t deadline = clock_monotonic_ms() + DEADLINE_MS;
+    h->snapshot_done = NULL;
+    h->snapshots->ops->submit(h->snapshots, job);
+    while (h->snapshots->ops->drain(h->snapshots, on_snapshot_done, h), h->snapshot_done == NULL)
+        ck_assert_msg(sleep_until_woken(h, deadline), "snapshot job %d did not come back",
+                      (int)job->type);
+    ck_assert_ptr_eq(h->snapshot_done, job);
+    return job->err;
+}
+
+void snapshot_carry(struct harness *from, struct harness *to, size_t part,
+                    struct snapshot_info *info)
+{
+    struct snapshot_job copy = { .type = SNAPSHOT_COPY };
+    ck_assert_int_eq(snapshot_do(from, &copy), OK);
+    struct snapshot_job begin = { .type = SNAPSHOT_BEGIN, .info = copy.info };
+    ck_assert_int_eq(snapshot_do(to, &begin), OK);
+    for (uint64_t at = begin.offset; at < copy.info.size;) {
+        struct snapshot_job read = { .type = SNAPSHOT_READ, .file = copy.file, .offset = at,
+                                     .size = part };
+        ck_assert_int_eq(snapshot_do(from, &read), OK);
+        struct snapshot_job write = { .type = SNAPSHOT_WRITE, .offset = at, .bytes = read.bytes };
+        at += read.bytes->size;
+        ck_assert_int_eq(snapshot_do(to, &write), OK);
+    }
+    struct snapshot_job drop = { .type = SNAPSHOT_DROP, .file = copy.file };
+    ck_assert_int_eq(snapshot_do(from, &drop), OK);
+    *info = copy.info;
+}
+
+enum err snapshot_verify(struct harness *h)
+{
+    struct snapshot_job verify = { .type = SNAPSHOT_VERIFY };
+    return snapshot_do(h, &verify);
+}
+
+static void on_installed(void *arg)
+{
+    struct harness *h = arg;
+    h->n_installed++;
+}
+
+void snapshot_install(struct harness *h, const struct snapshot_info *info, raft_ticket ticket)
+{
+    char text[META_TEXT_MAX];
+    uint32_t installed = h->n_installed, n_done = h->n_done;
+    uint64_t deadline = clock_monotonic_ms() + DEADLINE_MS;
+    snprintf(text, sizeof text, "%llu %llu", (unsigned long long)info->index,
+             (unsigned long long)info->term);
+    struct log_job *job = job_meta("install", text);
+    job->ticket = ticket;
+    job->base = info->index;
+    job->base_term = info->term;
+    job->first = info->index + 1;
+    submit(h, job);
+    wait_log(h, n_done + 1);
+    h->state->ops->install(h->state, on_installed, h);
+    while (h->state->ops->drain(h->state, on_state_done, h), h->n_installed == installed)
+        ck_assert_msg(sleep_until_woken(h, deadline), "the installation did not come back");
 }
 
 /* ---- jobs */

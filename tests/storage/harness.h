@@ -19,11 +19,14 @@ struct harness {
     struct memory_disk *disk;
     struct log_store *log;
     struct state_store *state;
+    struct snapshot_store *snapshots;
     int wake_fd;
     uint32_t n_done;    /* log jobs that came back, in order */
     raft_ticket done[DONE_MAX];
     uint32_t n_flushed; /* state jobs */
     struct state_job *flushed;
+    struct snapshot_job *snapshot_done; /* the last one that came back */
+    uint32_t n_installed;
 };
 
 struct identity identity_example(void);
@@ -60,6 +63,16 @@ void expect_bounds(struct harness *h, raft_index base, raft_term base_term, raft
 void expect_meta(struct harness *h, const char *key, const char *text); /* text NULL: absent */
 /* Fails unless `get` answers so; value NULL: absent. */
 void expect_value(struct harness *h, enum state_table table, const char *key, const char *value);
+
+/* Submits the job and waits for it; its err. */
+enum err snapshot_do(struct harness *h, struct snapshot_job *job);
+/* Copies the state of `from` and brings all of it to `to`, `part` bytes at a time, without
+ * VERIFY; *info: of the copy.  The copy is dropped. */
+void snapshot_carry(struct harness *from, struct harness *to, size_t part,
+                    struct snapshot_info *info);
+enum err snapshot_verify(struct harness *h);
+/* The log job with base, row `install` and `first`, then state_store_ops.install. */
+void snapshot_install(struct harness *h, const struct snapshot_info *info, raft_ticket ticket);
 
 void expect_slice(struct slice bytes, const char *text);
 

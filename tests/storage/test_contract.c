@@ -216,6 +216,29 @@ START_TEST(a_batch_sets_and_deletes)
 }
 END_TEST
 
+/* The log's writer takes 64 MiB at a time; nobody submits anything to wake it for the rest. */
+START_TEST(what_one_transaction_leaves_is_written_by_the_next)
+{
+    enum { JOBS = 5, ENTRIES = 10, SIZE = 2000000 };
+    harness_init(&h, (enum kind)_i);
+    struct log_job *jobs[JOBS];
+    for (uint32_t i = 0; i < JOBS; i++)
+        jobs[i] = job_entries(i + 1, 1 + (raft_index)i * ENTRIES, ENTRIES, 1, SIZE);
+    for (uint32_t i = 0; i < JOBS; i++)
+        submit(&h, jobs[i]);
+    wait_log(&h, JOBS);
+    expect_bounds(&h, 0, 0, JOBS * ENTRIES);
+
+    struct state_change a = set_text(TABLE_KV, "a", "1"), b = set_text(TABLE_KV, "b", "2");
+    struct state_job one = { .changes = &a, .n = 1 }, two = { .changes = &b, .n = 1 };
+    h.state->ops->submit(h.state, &one);
+    h.state->ops->submit(h.state, &two);
+    wait_state(&h, 2);
+    expect_value(&h, TABLE_KV, "b", "2");
+    harness_fini(&h);
+}
+END_TEST
+
 START_TEST(the_longest_key_and_value_fit)
 {
     harness_init(&h, (enum kind)_i);
@@ -381,6 +404,7 @@ int main(void)
     tcase_add_loop_test(tcase, a_reader_stops_when_told, 0, KINDS);
     tcase_add_loop_test(tcase, close_finishes_what_was_submitted, 0, KINDS);
     tcase_add_loop_test(tcase, a_batch_sets_and_deletes, 0, KINDS);
+    tcase_add_loop_test(tcase, what_one_transaction_leaves_is_written_by_the_next, 0, KINDS);
     tcase_add_loop_test(tcase, the_longest_key_and_value_fit, 0, KINDS);
     tcase_add_loop_test(tcase, cursors_walk_both_ways_from_anywhere, 0, KINDS);
     tcase_add_loop_test(tcase, a_read_sees_one_state_while_a_batch_is_written, 0, KINDS);

@@ -210,7 +210,7 @@ static void save(struct cluster *c, struct cluster_node *n, const struct cluster
     raft_index first = 0;
     uint32_t count = 0;
     if (u->what & RAFT_SAVE_ENTRIES) {
-        struct cluster_entry noop = { .head = { u->term, RAFT_NOOP } };
+        struct cluster_entry noop = { .head = { u->term, RAFT_NOOP, NULL } };
         first = u->save.first;
         count = u->save.n;
         const struct cluster_entry *new = u->what & RAFT_SAVE_NOOP ? &noop : entries + u->save.skip;
@@ -392,7 +392,7 @@ enum raft_status cluster_event(struct cluster *c, uint32_t node, const struct ra
     } else if (event->type == RAFT_PROPOSE) {
         for (uint32_t i = 0; i < event->propose.n; i++)
             entries[i] = (struct cluster_entry){
-                .head = { c->node[node]->update.term, event->propose.kinds[i] },
+                .head = { c->node[node]->update.term, event->propose.kinds[i], NULL },
                 .value = ++c->next_value
             };
     }
@@ -570,7 +570,7 @@ void cluster_set_disk(struct cluster *c, uint32_t node, raft_term term, raft_id 
     target->disk_vote = vote;
     for (uint32_t i = 0; i < n; i++) {
         /* the same entry at the same index and term, on whichever node */
-        struct cluster_entry entry = { .head = { terms[i], RAFT_DATA }, .value = 1000 + i };
+        struct cluster_entry entry = { .head = { terms[i], RAFT_DATA, NULL }, .value = 1000 + i };
         log_put(c, &target->disk, i + 1, &entry, 1);
     }
 }

@@ -1,0 +1,168 @@
+/* snapshot_check.c - see snapshot_check.h. */
+#include "snapshot_check.h"
+#include "meta.h"
+#include "state_env.h"
+#include "value.h"
+
+#include <inttypes.h>
+#include <sys/stat.h>
+
+uint64_t snapshot_digest(uint64_t sum, uint64_t revision, uint64_t keys)
+{
+    unsigned char bytes[8];
+    for (unsigned i = 0; i < sizeof bytes; i++)
+        bytes[i] = (unsigned char)(keys >> (8 * i));
+    return sum + checksum(revision, slice_of(bytes, sizeof bytes));
+}
+
+/* LMDB believes its meta page; reading a page behind the file's end would be a SIGBUS. */
+static int check_length(MDB_env *env)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+    struct stat file;
+    int fd;
+    int code = mdb_env_info(env, &info);
+    if (code == 0)
+        code = mdb_env_stat(env, &stat);
+    if (code == 0)
+        code = mdb_env_get_fd(env, &fd);
+    if (code == 0 && fstat(fd, &file) != 0)
+        code = MDB_CORRUPTED;
+    if (code == 0 && (info.me_last_pgno + 1) * (uint64_t)stat.ms_psize > (uint64_t)file.st_size)
+        code = MDB_CORRUPTED;
+    return code;
+}
+
+enum err snapshot_open(const char *path, unsigned flags, uint64_t map_bytes, MDB_env **out)
+{
+    MDB_env *env;
+    int code = mdb_env_create(&env);
+    if (code != 0)
+        return lmdb_err(code);
+    if (map_bytes > 0)
+        code = mdb_env_set_mapsize(env, map_bytes);
+    if (code == 0)
+        code = mdb_env_set_maxdbs(env, ENV_DBS_MAX);
+    if (code == 0)
+        code = mdb_env_open(env, path, MDB_NOTLS | flags, 0640);
+    if (code == 0)
+        code = check_length(env);
+    if (code != 0) {
+        mdb_env_close(env);
+        return lmdb_err(code);
+    }
+    *out = env;
+    return OK;
+}
+
+/* ---- rows */
+
+static enum err get_row(MDB_txn *txn, MDB_dbi meta, const char *key, char text[META_TEXT_MAX])
+{
+    MDB_val k = val_of(slice_text(key)), v;
+    int code = mdb_get(txn, meta, &k, &v);
+    if (code == 0 && v.mv_size >= META_TEXT_MAX)
+        return ERR_CORRUPT;
+    if (code != 0)
+        return lmdb_err(code);
+    memcpy(text, v.mv_data, v.mv_size);
+    text[v.mv_size] = '\0';
+    return OK;
+}
+
+typedef bool parse_fn(const char *text, uint64_t *out);
+
+/* `*found` NULL: it may be absent, and *out stays. */
+static enum err get_number(MDB_txn *txn, MDB_dbi meta, const char *key, parse_fn *parse,
+                           uint64_t *out, bool *found)
+{
+    char text[META_TEXT_MAX];
+    enum err err = get_row(txn, meta, key, text);
+    if (found != NULL)
+        *found = err == OK;
+    if (err == ERR_NOT_FOUND)
+        return OK;
+    return err == OK && !parse(text, out) ? ERR_CORRUPT : err;
+}
+
+static enum err rows_within(MDB_txn *txn, MDB_dbi meta, struct snapshot_rows *out)
+{
+    char format[META_TEXT_MAX];
+    struct snapshot_info *info = &out->info;
+    *out = (struct snapshot_rows){ .info = { .revision = 1 } };
+    enum err err = get_row(txn, meta, "format", format);
+    if (err == OK && strcmp(format, STATE_FORMAT) != 0)
+        err = ERR_CORRUPT;
+    if (err == OK)
+        err = get_number(txn, meta, "applied_index", meta_parse_decimal, &info->index, NULL);
+    if (err == OK)
+        err = get_number(txn, meta, "applied_term", meta_parse_decimal, &info->term, NULL);
+    if (err == OK)
+        err = get_number(txn, meta, "revision", meta_parse_decimal, &info->revision, NULL);
+    if (err == OK)
+        err = get_number(txn, meta, "keys", meta_parse_decimal, &info->keys, NULL);
+    if (err == OK)
+        err = get_number(txn, meta, "digest", meta_parse_id, &info->digest, &out->has_digest);
+    if (err == OK)
+        err = get_number(txn, meta, "cluster", meta_parse_id, &out->cluster, &out->has_cluster);
+    return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
+}
+
+enum err snapshot_read_rows(MDB_env *env, struct snapshot_rows *out)
+{
+    MDB_txn *txn;
+    MDB_dbi meta;
+    int code = mdb_txn_begin(env, NULL, MDB_RDONLY, &txn);
+    if (code != 0)
+        return lmdb_err(code);
+    code = mdb_dbi_open(txn, state_table_names[TABLE_META], 0, &meta);
+    enum err err = code == 0 ? rows_within(txn, meta, out)
+                             : code == MDB_NOTFOUND ? ERR_CORRUPT : lmdb_err(code);
+    mdb_txn_abort(txn);
+    return err;
+}
+
+/* ---- walking */
+
+static enum err walk_table(MDB_txn *txn, enum state_table table, uint64_t *sum, uint64_t *count)
+{
+    MDB_dbi dbi;
+    MDB_cursor *cursor;
+    MDB_val key, value;
+    int code = mdb_dbi_open(txn, state_table_names[table], 0, &dbi);
+    if (code == 0)
+        code = mdb_cursor_open(txn, dbi, &cursor);
+    if (code != 0)
+        return code == MDB_NOTFOUND ? ERR_CORRUPT : lmdb_err(code);
+    enum err err = OK;
+    while (err == OK && (code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+        struct slice content;
+        uint64_t item;
+        err = value_load_sum(table, slice_of_val(key), slice_of_val(value), &content, &item);
+        *sum += item;
+        ++*count;
+    }
+    mdb_cursor_close(cursor);
+    return err == OK && code != MDB_NOTFOUND ? lmdb_err(code) : err;
+}
+
+enum err snapshot_walk(MDB_env *env, const struct snapshot_rows *rows)
+{
+    MDB_txn *txn;
+    uint64_t sum = 0, keys = 0, members = 0;
+    int code = mdb_txn_begin(env, NULL, MDB_RDONLY, &txn);
+    if (code != 0)
+        return lmdb_err(code);
+    enum err err = walk_table(txn, TABLE_KV, &sum, &keys);
+    if (err == OK)
+        err = walk_table(txn, TABLE_MEMBERS, &sum, &members);
+    mdb_txn_abort(txn);
+    if (err != OK)
+        return err;
+    if (keys != rows->info.keys)
+        return ERR_CORRUPT;
+    if (rows->has_digest && rows->info.digest != snapshot_digest(sum, rows->info.revision, keys))
+        return ERR_CORRUPT;
+    return OK;
+}
