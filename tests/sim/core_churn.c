@@ -228,7 +228,8 @@ enum raft_status core_change(struct core_world *w, uint32_t node)
 bool core_change_well(struct core_world *w, uint32_t leader, struct raft_members *members)
 {
     const struct raft_members *now = core_config(w, w->node[leader]);
-    if (!draw_members(w, now, members) || core_voters(members) == core_voters(now))
+    if (!draw_members(w, now, members) || core_voters(members) == core_voters(now) ||
+        __builtin_popcount(core_voters(members)) > RAFT_VOTERS_MAX)
         return false;
     MUST(change_to(w, leader, members) == RAFT_OK, "I13: a leader refuses a change");
     return true;
