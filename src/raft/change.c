@@ -136,7 +136,7 @@ void change_advance(struct raft *r)
         struct raft_members new;
         leave_joint(&r->members, &new);
         append_members(r, &new);
-    } else if (!place_votes(r, r->self)) {
+    } else if (!place_votes(r, r->self) && !mutant("removed-leader-stays")) {
         step_down_removed(r);
     }
 }

@@ -62,7 +62,7 @@ bool raft_alone(const struct raft *r)
 
 bool members_leaving(const struct raft *r)
 {
-    if (r->n_configs < 2 || place_votes(r, r->self))
+    if (r->n_configs < 2 || place_votes(r, r->self) || mutant("who-leaves-never-stands"))
         return false;
     const struct raft_members *before = &r->configs[r->n_configs - 2].members;
     uint32_t i = members_find(before, r->config.self);

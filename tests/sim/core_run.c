@@ -446,7 +446,8 @@ static bool converged(const struct core_world *w)
         return false;
     const struct core_node *l = w->node[leader];
     const struct raft_members *members = core_config(w, l);
-    if (members->joint || l->log.at[l->log.last].config > l->update.commit)
+    if (members->joint || l->log.at[l->log.last].config > l->update.commit ||
+        !(core_voters(members) >> leader & 1)) /* B36: one that was removed hands over */
         return false;
     for (uint32_t i = 0; i < w->n; i++) {
         const struct core_node *n = w->node[i];
