@@ -2,7 +2,7 @@
  * says.  A script is a list of commands, each followed by what it causes, indented.  With
  * HOLDFAST_REWRITE=1 the files are written anew: read the difference before you commit it.
  *
- *   cluster voters=3 learners=0 window=4 batch=4 prevote=1 checkquorum=1 split=0
+ *   cluster voters=3 learners=0 spares=0 window=4 batch=4 prevote=1 checkquorum=1 split=0
  *   log N term=T vote=V terms...      an earlier life: node N begins with this log
  *   timeout N      it is time for N's next tick         wait MS      time passes, nobody ticks
  *   propose N K    read N    transfer N TO    unreachable N PEER    stall N    recover N
@@ -10,6 +10,7 @@
  *   write N        the oldest write of N is durable; `write N all`
  *   deliver A B    all that is under way from A to B now, oldest first; `deliver all`: until
  *                  nothing is; `deliver A B newest|oldest|copy`: one of them, `copy` stays
+ *   change N MEMBER...  N is asked for these members: `1v` a voter, `4` a learner
  *   compact N LAST N drops its log up to LAST
  *   install N LAST N has got a snapshot of what is committed up to LAST
  *   drop A B       `drop all`         crash N    restart N    status
@@ -50,6 +51,17 @@ __attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
 #define U(x) ((unsigned long long)(x))
 
 /* ---- what is told of a step */
+
+/* v: voter, o: of the old configuration, x: leaves */
+static void say_members(unsigned long long id, const struct raft *raft, uint64_t index)
+{
+    const struct raft_members *m = raft_members(raft, NULL, NULL);
+    say("    %llu uses %s", id, m->joint ? "the joint configuration" : "the configuration");
+    for (uint32_t i = 0; i < m->n; i++)
+        say(" %llu%s%s%s", U(m->at[i].id), m->at[i].voter ? "v" : "", m->at[i].old_voter ? "o" : "",
+            m->at[i].leaving ? "x" : "");
+    say(" of entry %llu\n", U(index));
+}
 
 static void on_trace(void *arg, struct cluster *c, uint32_t node, uint32_t what,
                      const uint64_t v[4])
@@ -98,9 +110,11 @@ static void on_trace(void *arg, struct cluster *c, uint32_t node, uint32_t what,
         say("    %llu installs the snapshot %llu/%llu%s\n", id, U(v[0]), U(v[1]),
             v[2] ? " and keeps what is behind it" : "");
         break;
+    case RAFT_TRACE_MEMBERS:
+        say_members(id, c->node[node]->raft, v[0]);
+        break;
     case RAFT_TRACE_TERM:
     case RAFT_TRACE_TRAIL_FORGOT:
-    case RAFT_TRACE_MEMBERS:
     case RAFT_TRACES:
         break;
     }
@@ -160,7 +174,9 @@ static void on_step(void *arg, struct cluster *c, uint32_t node)
         say(" term=%llu vote=%llu", U(u->term), U(u->vote));
     if (u->what & RAFT_SAVE_ENTRIES)
         say(" %llu..%llu%s", U(u->save.first), U(u->save.first + u->save.n - 1),
-            u->what & RAFT_SAVE_NOOP ? " (no-op)" : "");
+            u->what & RAFT_SAVE_NOOP      ? " (no-op)"
+            : u->what & RAFT_SAVE_MEMBERS ? " (configuration)"
+                                          : "");
     if (u->what & RAFT_SAVE_BASE)
         say(" base=%llu/%llu", U(u->save.base), U(u->save.base_term));
     if (u->ticket != 0)
@@ -241,7 +257,8 @@ static void command_cluster(void)
                                   .window = (uint32_t)option("window", 4),
                                   .pre_vote = option("prevote", 1) != 0,
                                   .check_quorum = option("checkquorum", 1) != 0, .seed = 42 };
-    story.c = cluster_new((uint32_t)option("voters", 3), (uint32_t)option("learners", 0), &config);
+    story.c = cluster_new((uint32_t)option("voters", 3), (uint32_t)option("learners", 0),
+                          (uint32_t)option("spares", 0), &config);
     story.c->split = (uint32_t)option("split", 0);
     story.c->on_trace = on_trace;
     story.c->on_step = on_step;
@@ -272,6 +289,17 @@ static void command_event(enum raft_event_type type, uint64_t peer, bool stalled
     else
         event.disk.stalled = stalled;
     cluster_event(story.c, node_word(1), &event);
+}
+
+static void command_change(void)
+{
+    struct raft_members members = { 0 };
+    for (uint32_t i = 2; i < story.n_words; i++) {
+        char *end;
+        members.at[members.n].id = strtoull(story.words[i], &end, 10);
+        members.at[members.n++].voter = *end == 'v';
+    }
+    cluster_change(story.c, node_word(1), &members);
 }
 
 static void command_timeout(void)
@@ -381,6 +409,8 @@ static void run_command(void)
         command_event(RAFT_TRANSFER, number(word(2)), false);
     else if (word_is(0, "unreachable"))
         command_event(RAFT_UNREACHABLE, number(word(2)), false);
+    else if (word_is(0, "change"))
+        command_change();
     else if (word_is(0, "stall") || word_is(0, "recover"))
         command_event(RAFT_DISK, 0, word_is(0, "stall"));
     else if (word_is(0, "disk"))

@@ -40,6 +40,18 @@ static uint64_t chain_at(const struct cluster *c, const struct cluster_log *log,
     return index < log->base ? c->committed_at[index].chain : log->at[index].chain;
 }
 
+/* The configuration that the log up to `index` says is in use. */
+static const struct raft_members *config_at(const struct cluster *c, const struct cluster_log *log,
+                                            raft_index index)
+{
+    for (; index > 0; index--) {
+        const struct cluster_entry *entry = index < log->base ? &c->committed_at[index] : &log->at[index];
+        if (entry->head.kind == RAFT_MEMBERS)
+            return entry->head.members;
+    }
+    return &c->members;
+}
+
 static void check_role(struct cluster *c, struct cluster_node *n)
 {
     if (!(n->update.what & RAFT_NEW_ROLE) || n->update.role != RAFT_LEADER)
@@ -59,21 +71,24 @@ static void check_role(struct cluster *c, struct cluster_node *n)
              (unsigned long long)term, (unsigned long long)i);
 }
 
-static uint32_t durable_copies(const struct cluster *c, raft_index index)
+/* On the disks of a majority of the voters; of both kinds, if the configuration is joint. */
+static bool is_durable(const struct cluster *c, const struct raft_members *m, raft_index index)
 {
-    uint32_t copies = 0;
-    for (uint32_t i = 0; i < c->n; i++)
-        copies += c->members.at[i].voter && c->node[i]->disk.last >= index &&
-                  chain_at(c, &c->node[i]->disk, index) == c->committed_at[index].chain;
-    return copies;
+    uint32_t voters = 0, copies = 0, old_voters = 0, old_copies = 0;
+    for (uint32_t i = 0; i < m->n; i++) {
+        const struct cluster_log *disk = &c->node[cluster_place(c, m->at[i].id)]->disk;
+        bool has = disk->last >= index && chain_at(c, disk, index) == c->committed_at[index].chain;
+        voters += m->at[i].voter;
+        copies += m->at[i].voter && has;
+        old_voters += m->at[i].old_voter;
+        old_copies += m->at[i].old_voter && has;
+    }
+    return copies > voters / 2 && (!m->joint || old_copies > old_voters / 2);
 }
 
 static void check_commit(struct cluster *c, struct cluster_node *n, raft_index before)
 {
     raft_index commit = n->update.commit;
-    uint32_t voters = 0;
-    for (uint32_t i = 0; i < c->n; i++)
-        voters += c->members.at[i].voter;
     MUST(c, commit >= before, "I6: commit of %llu went back", (unsigned long long)n->id);
     MUST(c, commit <= n->log.last, "commit is beyond the log");
     MUST(c, (commit > before) == ((n->update.what & (RAFT_COMMITTED | RAFT_SAVE_BASE)) != 0),
@@ -88,7 +103,7 @@ static void check_commit(struct cluster *c, struct cluster_node *n, raft_index b
         c->committed_at[i] = n->log.at[i];
         c->committed = i;
         c->marks.commits++;
-        MUST(c, durable_copies(c, i) > voters / 2, "I6: entry %llu is committed but not durable",
+        MUST(c, is_durable(c, n->config_before, i), "I6: entry %llu is committed but not durable",
              (unsigned long long)i);
     }
     if (commit > n->commit_seen)
@@ -101,9 +116,9 @@ static void check_progress(struct cluster *c, struct cluster_node *n)
     struct raft_progress progress[RAFT_MEMBERS_MAX];
     if (n->update.role != RAFT_LEADER)
         return;
-    raft_progress(n->raft, progress);
-    for (uint32_t i = 0; i < c->n; i++) {
-        const struct cluster_node *other = c->node[i];
+    uint32_t members = raft_progress(n->raft, progress);
+    for (uint32_t i = 0; i < members; i++) {
+        const struct cluster_node *other = c->node[cluster_place(c, progress[i].id)];
         raft_index match = progress[i].match;
         MUST(c, progress[i].next > match, "B18: next is not above match");
         MUST(c, match <= n->log.last, "match is beyond the log");
@@ -210,10 +225,18 @@ static void save(struct cluster *c, struct cluster_node *n, const struct cluster
     raft_index first = 0;
     uint32_t count = 0;
     if (u->what & RAFT_SAVE_ENTRIES) {
-        struct cluster_entry noop = { .head = { u->term, RAFT_NOOP, NULL } };
+        struct cluster_entry own = { .head = { u->term, RAFT_NOOP, NULL } };
+        if (u->what & RAFT_SAVE_MEMBERS) {
+            MUST(c, c->n_configs < CLUSTER_CONFIGS_MAX, "too many configurations");
+            c->configs[c->n_configs] = *raft_members(n->raft, NULL, NULL);
+            own.head.kind = RAFT_MEMBERS;
+            own.head.members = &c->configs[c->n_configs++];
+            own.value = ++c->next_value;
+        }
+        bool is_own = (u->what & (RAFT_SAVE_NOOP | RAFT_SAVE_MEMBERS)) != 0;
         first = u->save.first;
         count = u->save.n;
-        const struct cluster_entry *new = u->what & RAFT_SAVE_NOOP ? &noop : entries + u->save.skip;
+        const struct cluster_entry *new = is_own ? &own : entries + u->save.skip;
         if (first <= n->log.last)
             check_truncation(c, n, first, new);
         if (first <= n->log.last)
@@ -345,6 +368,7 @@ static enum raft_status step(struct cluster *c, uint32_t node, const struct raft
     struct cluster_node *n = c->node[node];
     raft_index commit = n->update.commit;
     raft_term term = n->update.term;
+    n->config_before = config_at(c, &n->log, n->log.last);
     n->status = raft_step(n->raft, event, &n->update);
     MUST(c, n->update.term >= term, "I16: the term of %llu fell", (unsigned long long)n->id);
     if (n->status == RAFT_INVALID)
@@ -447,13 +471,27 @@ enum raft_status cluster_compact(struct cluster *c, uint32_t node, raft_index la
     return status;
 }
 
+static const struct raft_members *committed_config(const struct cluster *c, raft_index index)
+{
+    while (index > 0 && c->committed_at[index].head.kind != RAFT_MEMBERS)
+        index--;
+    return index == 0 ? &c->members : c->committed_at[index].head.members;
+}
+
 enum raft_status cluster_install(struct cluster *c, uint32_t node, raft_index last)
 {
     struct raft_event event = { .type = RAFT_INSTALLED, .now = c->now };
     MUST(c, last > 0 && last <= c->committed, "a snapshot holds what is committed");
     event.installed.last = last;
     event.installed.last_term = c->committed_at[last].head.term;
-    event.installed.members = &c->members;
+    event.installed.members = committed_config(c, last);
+    return cluster_event(c, node, &event);
+}
+
+enum raft_status cluster_change(struct cluster *c, uint32_t node, const struct raft_members *members)
+{
+    struct raft_event event = { .type = RAFT_CHANGE, .now = c->now };
+    event.change.members = members;
     return cluster_event(c, node, &event);
 }
 
@@ -545,11 +583,18 @@ void cluster_restart(struct cluster *c, uint32_t node, raft_index applied)
         applied--;
     if (applied < base)
         applied = base;
+    static struct raft_config_at configs[CLUSTER_CONFIGS_MAX];
+    uint32_t n_configs = 0;
+    for (raft_index i = applied + 1; i <= n->log.last; i++) {
+        if (n->log.at[i].head.kind == RAFT_MEMBERS)
+            configs[n_configs++] = (struct raft_config_at){ i, *n->log.at[i].head.members };
+    }
     struct raft_boot boot = { .base_index = base,
                               .base_term = base == 0 ? 0 : n->log.at[base].head.term,
                               .term = n->disk_term, .vote = n->disk_vote,
                               .last_index = n->log.last, .commit = applied,
-                              .members = c->members, .runs = runs, .n_runs = n_runs };
+                              .members = *config_at(c, &n->log, applied), .configs = configs,
+                              .n_configs = n_configs, .runs = runs, .n_runs = n_runs };
     raft_init(n->raft, &n->config, &boot, c->now);
     n->issued = n->issued_vote = n->durable = 0;
     memset(&n->update, 0, sizeof n->update);
@@ -575,14 +620,15 @@ void cluster_set_disk(struct cluster *c, uint32_t node, raft_term term, raft_id 
     }
 }
 
-struct cluster *cluster_new(uint32_t voters, uint32_t learners, const struct raft_config *config)
+struct cluster *cluster_new(uint32_t voters, uint32_t learners, uint32_t spares,
+                            const struct raft_config *config)
 {
     struct cluster *c = memory_new(sizeof *c);
-    c->n = voters + learners;
+    c->n = voters + learners + spares;
     ck_assert_uint_le(c->n, CLUSTER_NODES_MAX);
     c->now = 1000;
-    c->members.n = c->n;
-    for (uint32_t i = 0; i < c->n; i++)
+    c->members.n = voters + learners;
+    for (uint32_t i = 0; i < c->members.n; i++)
         c->members.at[i] = (struct raft_member){ .id = i + 1, .voter = i < voters };
     for (uint32_t i = 0; i < c->n; i++) {
         struct cluster_node *n = memory_new(sizeof *n);

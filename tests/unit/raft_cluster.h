@@ -18,6 +18,7 @@ enum {
     CLUSTER_WRITES_MAX = 2048,
     CLUSTER_TERMS_MAX = 4096,
     CLUSTER_READS_MAX = 4096,
+    CLUSTER_CONFIGS_MAX = 64,
 };
 
 struct cluster_entry {
@@ -59,6 +60,7 @@ struct cluster_node {
     struct raft_config config;
     struct raft_update update; /* of the last step */
     enum raft_status status;
+    const struct raft_members *config_before; /* in use before the last step */
     struct cluster_log log;    /* in memory */
     struct cluster_log disk;
     raft_term disk_term;
@@ -74,14 +76,16 @@ struct cluster_node {
 
 /* Everything that should happen in a long run, counted. */
 struct cluster_marks {
-    uint64_t elections, leaders, truncations, refusals, commits, step_downs[3], reads_ok, reads_failed,
+    uint64_t elections, leaders, truncations, refusals, commits, step_downs[4], reads_ok, reads_failed,
         transfers, stale_self, crashes_with_loss, probes, ignored, invalid;
 };
 
 struct cluster {
     raft_msec now;
     uint32_t n;
-    struct raft_members members;
+    struct raft_members members; /* at first */
+    uint32_t n_configs;
+    struct raft_members configs[CLUSTER_CONFIGS_MAX]; /* that were ever appended; entries point here */
     struct cluster_node *node[CLUSTER_NODES_MAX];
     uint32_t n_net;
     struct cluster_packet *net[CLUSTER_NET_MAX];
@@ -110,7 +114,9 @@ struct cluster {
     char label[64]; /* printed when an invariant is broken */
 };
 
-struct cluster *cluster_new(uint32_t voters, uint32_t learners, const struct raft_config *config);
+/* `spares` are no members at first. */
+struct cluster *cluster_new(uint32_t voters, uint32_t learners, uint32_t spares,
+                            const struct raft_config *config);
 void cluster_free(struct cluster *c);
 
 /* Steps one node and does what its update asks for. */
@@ -118,6 +124,7 @@ enum raft_status cluster_event(struct cluster *c, uint32_t node, const struct ra
 enum raft_status cluster_tick(struct cluster *c, uint32_t node);
 enum raft_status cluster_propose(struct cluster *c, uint32_t node, uint32_t n);
 enum raft_status cluster_read(struct cluster *c, uint32_t node);
+enum raft_status cluster_change(struct cluster *c, uint32_t node, const struct raft_members *members);
 
 /* Drops the log up to `last`, in memory and at once on disk. */
 enum raft_status cluster_compact(struct cluster *c, uint32_t node, raft_index last);
