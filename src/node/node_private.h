@@ -296,7 +296,7 @@ void reads_note_leader(struct node *node, raft_index commit);
 uint64_t reads_staleness(struct node *node);
 
 /* ---- digest.c */
-void digest_init(struct node *node);
+void digest_init(struct node *node);    /* at the start, and when the state was replaced */
 void digest_applied(struct node *node); /* one entry */
 void digest_pump(struct node *node, uint64_t now_ms);
 uint64_t digest_deadline(const struct node *node);
