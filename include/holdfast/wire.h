@@ -140,6 +140,7 @@ enum frame_type {
     FRAME_DIGEST = 8,        /* the leader asks for the state's digest after an entry, and tells
                                 what a majority agreed in */
     FRAME_DIGEST_REPLY = 9,
+    FRAME_ACKNOWLEDGED = 10, /* the leader tells a member what that has acknowledged in this term */
 };
 
 /* What became of a forwarded request, so that the follower can answer truthfully. */
@@ -206,6 +207,10 @@ struct frame {
             enum digest_answer answer;
             uint64_t digest; /* 0 unless known */
         } digest_reply;
+        struct {
+            raft_term term;
+            raft_index index;
+        } acknowledged;
     };
 };
 

@@ -157,6 +157,7 @@ enum err node_new(const struct node_config *config, const struct node_host *host
     set_peers(node);
     digest_init(node);
     identity_load(node);
+    lost_load(node);
     say_hello(node);
     log_info("started", "id=%016" PRIx64 " cluster=%016" PRIx64 " term=%" PRIu64
              " last_index=%" PRIu64 " applied=%" PRIu64 " members=%u",
@@ -378,8 +379,10 @@ static void log_done(void *arg, struct log_job *job)
 {
     struct node *node = arg;
     core_log_done(node, job);
-    if (job->n_meta > 0)
+    if (job->n_meta > 0) {
         identity_saved(node, job);
+        lost_saved(node, job);
+    }
     log_job_free(job);
 }
 

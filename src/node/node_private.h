@@ -135,6 +135,7 @@ struct node {
     raft_ticket durable_ticket;
     raft_index durable;         /* own log is durable, and as it should be, up to here */
     bool disk_stalled, no_space;
+    bool lost;                  /* it has forgotten what it acknowledged; it will stop */
     bool unfit;                 /* what the core was told: not to lead */
 
     /* raft messages that wait for a ticket */
@@ -253,6 +254,13 @@ bool identity_may_log(struct peer *peer, uint64_t now_ms);
 enum verdict identity_check(struct node *node, const struct envelope *envelope, char *why);
 void identity_saved(struct node *node, const struct log_job *job);
 void identity_refused(void *arg, raft_id peer, const char *why);
+
+/* ---- lost.c */
+void lost_load(struct node *node);
+void lost_on_refusal(struct node *node, const struct raft_msg *msg);
+void lost_on_hello(struct node *node, raft_id from);
+void lost_on_acknowledged(struct node *node, const struct frame *frame);
+void lost_saved(struct node *node, const struct log_job *job);
 
 /* ---- writes.c */
 void writes_submit(struct node *node, struct op *op);

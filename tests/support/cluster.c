@@ -238,12 +238,12 @@ static void start(struct cluster *cluster, uint32_t i)
     memcpy(config.members, cluster->peers, sizeof cluster->peers);
     struct node_host host = { now_ms, now_us, wall_ms, wake, on_refused, NULL, member };
     char message[STORAGE_MESSAGE_MAX];
+    member->refused[0] = '\0';
     enum err err = node_new(&config, &host, member->log, member->state, &member->network,
                             &member->node, message);
     ASSERT(err == OK);
     member->events = node_network_events(member->node);
     member->woken = true;
-    member->refused[0] = '\0';
     member->lives++;
 }
 

@@ -1,5 +1,6 @@
 /* test_node.c - the node's promises, on several real nodes with memory disks, a network and a
  * clock that the test owns. */
+#include "src/storage/memory_disk.h"
 #include "tests/support/cluster.h"
 
 #include <holdfast/log.h>
@@ -239,6 +240,32 @@ START_TEST(a_wiped_disk_is_refused_under_its_old_id) /* B37 */
     ck_assert_msg(cluster_refused(cluster, victim) != NULL, "the wiped node is told");
     ck_assert_ptr_nonnull(strstr(cluster_refused(cluster, victim), "another data directory"));
     must_put(cluster, leader, "a", "2"); /* the rest goes on */
+    cluster_free(cluster);
+}
+END_TEST
+
+/* As with an old copy of its directory, or a disk that lied about a flush. */
+START_TEST(who_has_forgotten_what_it_acknowledged_stops_for_good)
+{
+    struct cluster *cluster = calm_cluster(3, 37);
+    uint32_t leader = must_lead(cluster), victim = (leader + 1) % 3;
+    must_put(cluster, leader, "a", "1");
+    cluster_run(cluster, 2000);
+    must_put(cluster, leader, "a", "2");
+    cluster_run(cluster, 20);
+    cluster_crash(cluster, victim, 0);
+    struct memory_log *log = &cluster_disk(cluster, victim)->log;
+    memory_log_erase_from(log, log->last);
+    cluster_restart(cluster, victim);
+    cluster_run(cluster, 100);
+    ck_assert_int_eq(cluster_leader(cluster), (int)leader);
+    must_put(cluster, leader, "a", "3");
+    cluster_run(cluster, 500);
+    ck_assert_msg(cluster_refused(cluster, victim) != NULL, "it has noticed");
+    ck_assert_ptr_nonnull(strstr(cluster_refused(cluster, victim), "was acknowledged here"));
+    cluster_crash(cluster, victim, 0);
+    cluster_restart(cluster, victim);
+    ck_assert_msg(cluster_refused(cluster, victim) != NULL, "it has not forgotten that");
     cluster_free(cluster);
 }
 END_TEST
@@ -614,6 +641,7 @@ int main(void)
     tcase_add_test(one, a_lease_ends_before_another_leader_can_write);
     tcase_add_test(one, a_stale_read_says_how_stale);
     tcase_add_test(one, a_wiped_disk_is_refused_under_its_old_id);
+    tcase_add_test(one, who_has_forgotten_what_it_acknowledged_stops_for_good);
     tcase_add_test(one, a_leader_whose_disk_hangs_gives_way);
     tcase_add_test(one, a_follower_far_behind_catches_up_without_an_election);
     tcase_add_test(one, entries_larger_than_one_append_reach_a_follower);
