@@ -287,7 +287,8 @@ void node_check_space(struct node *node)
     node->log->ops->stats(node->log, &log);
     node->state->ops->stats(node->state, &state);
     uint64_t need = node->writes_bytes + 2 * (uint64_t)statemachine_pending_bytes(node->sm);
-    bool full = log.room_bytes < need || state.room_bytes < need;
+    /* No room is none, also while nothing is on its way. */
+    bool full = log.room_bytes <= need || state.room_bytes <= need;
     if (full && !node->no_space)
         log_error("the storage is nearly full, writes are refused",
                   "log_room=%" PRIu64 " log_map=%" PRIu64 " state_room=%" PRIu64

@@ -218,7 +218,8 @@ static void deliver(struct cluster *cluster, struct packet *packet)
 static void start(struct cluster *cluster, uint32_t i)
 {
     struct member *member = &cluster->members[i];
-    struct storage_options storage = { .wake = storage_wake, .wake_arg = member };
+    struct storage_options storage = { .wake = storage_wake, .wake_arg = member,
+                                       .state_map_bytes = cluster->options.state_map_bytes };
     member->network.ops = &net_ops;
     member->log = log_memory_open(member->disk, &storage);
     member->state = state_memory_open(member->disk, &storage);

@@ -16,6 +16,7 @@ struct cluster_options {
     uint32_t delay_min_ms, delay_max_ms; /* of a body on the network */
     uint32_t loss_percent, duplicate_percent;
     uint32_t disk_min_ms, disk_max_ms;   /* of one write */
+    uint64_t state_map_bytes;            /* 0: plenty */
 };
 
 struct cluster *cluster_new(const struct cluster_options *options);

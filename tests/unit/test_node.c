@@ -86,6 +86,34 @@ START_TEST(a_cluster_of_one_serves)
 }
 END_TEST
 
+/* What is kept free for deletions and for pages written anew is not used up, write by write, each
+ * time that what was pending is stored. */
+START_TEST(a_full_store_takes_no_further_write_once_all_is_stored)
+{
+    enum { MAP = 16 * 1024, VALUE = 1000, ROUNDS = 100 };
+    struct cluster_options options = { .n = 1, .seed = 5, .disk_min_ms = 1, .disk_max_ms = 2,
+                                       .state_map_bytes = MAP };
+    struct cluster *cluster = cluster_new(&options);
+    struct client_op op;
+    char key[16], value[VALUE + 1];
+    uint32_t taken = 0;
+    memset(value, 'v', VALUE);
+    value[VALUE] = '\0';
+    must_lead(cluster);
+    for (uint32_t round = 0; round < ROUNDS; round++) {
+        snprintf(key, sizeof key, "k%u", round);
+        client_put(cluster, 0, &op, key, value, 5000);
+        client_wait(&op);
+        ck_assert(op.err == OK || op.err == ERR_NO_SPACE);
+        taken += op.err == OK;
+        cluster_run(cluster, 3000); /* it is stored, and the room was looked at */
+    }
+    ck_assert_uint_gt(taken, 10);
+    ck_assert_msg(taken * VALUE <= MAP, "%u writes of %d bytes were taken", taken, VALUE);
+    cluster_free(cluster);
+}
+END_TEST
+
 /* B15, I7 */
 START_TEST(an_acknowledged_write_survives_a_crash_of_all_nodes)
 {
@@ -633,6 +661,7 @@ int main(void)
     tcase_set_timeout(one, 0);
     tcase_add_test(one, any_node_takes_writes_and_reads);
     tcase_add_test(one, a_cluster_of_one_serves);
+    tcase_add_test(one, a_full_store_takes_no_further_write_once_all_is_stored);
     tcase_add_test(one, a_forwarded_write_is_not_taken_by_a_later_life);
     tcase_add_test(one, an_acknowledged_write_survives_a_crash_of_all_nodes);
     tcase_add_test(one, a_new_leader_takes_over_and_nothing_is_lost);
