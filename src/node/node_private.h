@@ -3,8 +3,8 @@
  * Who does what:  core.c steps the Raft core and carries out its updates; tail.c keeps the newest
  * entries in memory; outbox.c sends raft messages; inbox.c takes what peers send; writes.c and
  * reads.c own the waiting clients; forward.c asks the leader on a client's behalf; apply.c applies
- * and flushes; digest.c compares states; identity.c knows the peers' data directories; status.c
- * tells people. */
+ * and flushes; digest.c compares states; identity.c knows the peers' data directories; lost.c
+ * notices when the own one has lost something; status.c tells people. */
 #ifndef NODE_PRIVATE_H
 #define NODE_PRIVATE_H
 

@@ -95,6 +95,8 @@ static void set_up(void)
                                   .body_timeout_ms = FOREVER_MS,
                                   .idle_timeout_ms = FOREVER_MS,
                                   .write_timeout_ms = FOREVER_MS,
+                                  .still_ms = FOREVER_MS,
+                                  .held_max = 8 * BODY_MAX,
                                   .priority = 1 };
     char message[HTTP_MESSAGE_MAX];
     signal(SIGPIPE, SIG_IGN);
