@@ -108,7 +108,7 @@ static void start_node(void)
     FUZZ_MUST(node_new(&config, &host, log_store, state_store, &network, &node, message) == OK);
 }
 
-static void turn(void)
+static void turn_node(void)
 {
     now++;
     for (int i = 0; i < 100 && (stored || woken || now >= node_deadline(node)); i++) {
@@ -120,6 +120,11 @@ static void turn(void)
             node_run(node);
         }
     }
+}
+
+static void turn(void)
+{
+    turn_node();
     event_base_loop(base, EVLOOP_NONBLOCK);
 }
 
@@ -146,7 +151,7 @@ static void start(void)
     FUZZ_MUST(server_new(base, &config, node, &server, message) == OK);
     for (int i = 0;; i++) {
         FUZZ_MUST(i < ELECTION_TURNS);
-        turn();
+        turn_node();
         node_status(node, &status);
         if (status.role == RAFT_LEADER && status.applied == status.last && status.last >= 2)
             return; /* it leads, and its announcement is applied */
