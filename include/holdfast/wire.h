@@ -170,6 +170,7 @@ enum frame_type {
     FRAME_CHANGE = 13,              /* a change of the members, handed to the leader */
     FRAME_CHANGE_REPLY = 14,
     FRAME_DIGEST_REPLY = 15,
+    FRAME_ACKNOWLEDGED = 16, /* the leader tells a member what that has acknowledged in this term */
 };
 
 /* What became of a forwarded request, so that the follower can answer truthfully. */
@@ -287,6 +288,10 @@ struct frame {
             enum digest_answer answer;
             uint64_t digest; /* 0 unless known */
         } digest_reply;
+        struct {
+            raft_term term;
+            raft_index index;
+        } acknowledged;
     };
 };
 

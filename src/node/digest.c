@@ -136,9 +136,8 @@ static void begin_round(struct node *node, uint64_t now_ms)
     d->round_ms = now_ms;
     d->index = raft_last_index(node->raft);
     d->decided = d->undecided = d->missed = false;
-    for (uint32_t i = 0; i < node->n_peers; i++) {
+    for (uint32_t i = 0; i < node->n_peers; i++)
         node->peers[i].digest_answered = node->peers[i].digest_told = false;
-    }
     if (digest_at(node, d->index, &own))
         keep(node, d->index, own);
 }
@@ -203,8 +202,9 @@ static void tell_odd_ones(struct node *node)
         if (!votes(peer) || agrees(node, peer))
             continue;
         log_odd(peer, node->digests.index);
+        if (!peer->digest_told) /* again only with the next turn */
+            ask(node, peer);
         peer->digest_told = true;
-        ask(node, peer);
     }
 }
 
@@ -351,6 +351,8 @@ void digest_init(struct node *node)
 {
     struct digests *d = &node->digests;
     raft_index index = statemachine_applied(node->sm);
+    memset(d->newest, 0, sizeof d->newest);
+    memset(d->asked, 0, sizeof d->asked);
     d->newest[index % DIGESTS_NEWEST] =
         (struct digest_mark){ index, statemachine_digest(node->sm) };
     if (digest_doubted(node))

@@ -258,8 +258,12 @@ void info_submit(struct node *node, struct op *op)
 
 void forward_on_info(struct node *node, raft_id from, const struct frame *frame)
 {
-    if (node->role != RAFT_LEADER || frame->request == 0)
-        return; /* 0: a node that has just started says hello */
+    if (frame->request == 0) {
+        lost_on_hello(node, from);
+        return;
+    }
+    if (node->role != RAFT_LEADER)
+        return;
     struct frame reply;
     memset(&reply, 0, sizeof reply);
     fill_info(node, &reply);

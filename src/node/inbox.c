@@ -51,6 +51,8 @@ static void on_raft(struct node *node, raft_id from, const struct frame *frame, 
         return; /* any message may have to save a term; keep room for the own ticks */
     }
     node->stats.msgs_in[msg->type]++;
+    if (msg->type == RAFT_APPEND_REPLY)
+        lost_on_refusal(node, msg);
     if (core_step(node, &event, &source) != RAFT_OK || msg->term != node->term ||
         from != node->leader)
         return;
@@ -108,6 +110,9 @@ static void on_frame(struct node *node, raft_id from, const struct frame *frame,
         break;
     case FRAME_DIGEST_REPLY:
         digest_on_reply(node, from, frame);
+        break;
+    case FRAME_ACKNOWLEDGED:
+        lost_on_acknowledged(node, frame);
         break;
     }
 }

@@ -163,6 +163,7 @@ enum err node_new(const struct node_config *config, const struct node_host *host
     }
     configs_start(node);
     digest_init(node);
+    lost_load(node);
     node_say_hello(node);
     members_check_removed(node);
     log_info("started", "id=%016" PRIx64 " cluster=%016" PRIx64 " term=%" PRIu64
@@ -308,7 +309,8 @@ void node_check_space(struct node *node)
     node->log->ops->stats(node->log, &log);
     node->state->ops->stats(node->state, &state);
     uint64_t need = node->writes_bytes + 2 * (uint64_t)statemachine_pending_bytes(node->sm);
-    bool full = log.room_bytes < need || state.room_bytes < need;
+    /* No room is none, also while nothing is on its way. */
+    bool full = log.room_bytes <= need || state.room_bytes <= need;
     if (full && !node->no_space)
         log_error("the storage is nearly full, writes are refused",
                   "log_room=%" PRIu64 " log_map=%" PRIu64 " state_room=%" PRIu64
@@ -418,8 +420,10 @@ static void log_done(void *arg, struct log_job *job)
     struct node *node = arg;
     core_log_done(node, job);
     compact_done(node, job);
-    if (job->n_meta > 0)
+    if (job->n_meta > 0) {
         identity_saved(node, job);
+        lost_saved(node, job);
+    }
     log_job_free(job);
 }
 

@@ -7,7 +7,8 @@
  * reads.c own the waiting clients; forward.c asks the leader on a client's behalf; apply.c applies
  * and flushes; digest.c compares states; compact.c lets the log begin later; snapshot_send.c,
  * snapshot_fetch.c and snapshot_install.c bring the state to who lags far behind; identity.c knows
- * the peers' data directories; status.c tells people. */
+ * the peers' data directories; lost.c notices when the own one has lost something; status.c tells
+ * people. */
 #ifndef NODE_PRIVATE_H
 #define NODE_PRIVATE_H
 
@@ -172,6 +173,7 @@ struct node {
     raft_ticket durable_ticket;
     raft_index durable;         /* own log is durable, and as it should be, up to here */
     bool disk_stalled, no_space;
+    bool lost;                  /* it has forgotten what it acknowledged; it will stop */
     bool unfit;                 /* what the core was told: not to lead */
 
     /* raft messages that wait for a ticket */
@@ -349,6 +351,13 @@ enum verdict identity_check(struct node *node, const struct envelope *envelope, 
 void identity_saved(struct node *node, const struct log_job *job);
 void identity_refused(void *arg, raft_id peer, const char *why);
 
+/* ---- lost.c */
+void lost_load(struct node *node);
+void lost_on_refusal(struct node *node, const struct raft_msg *msg);
+void lost_on_hello(struct node *node, raft_id from);
+void lost_on_acknowledged(struct node *node, const struct frame *frame);
+void lost_saved(struct node *node, const struct log_job *job);
+
 /* ---- writes.c */
 void writes_submit(struct node *node, struct op *op);
 void writes_pump(struct node *node);
@@ -393,7 +402,7 @@ void reads_note_leader(struct node *node, raft_index commit);
 uint64_t reads_staleness(struct node *node);
 
 /* ---- digest.c */
-void digest_init(struct node *node);
+void digest_init(struct node *node);    /* at the start, and when the state was replaced */
 void digest_applied(struct node *node); /* one entry */
 void digest_pump(struct node *node, uint64_t now_ms);
 uint64_t digest_deadline(const struct node *node);

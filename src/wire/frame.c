@@ -39,6 +39,7 @@ static size_t checked_body_size(const struct frame *frame)
     case FRAME_DIGEST:
         return 40;
     case FRAME_DIGEST_REPLY:
+    case FRAME_ACKNOWLEDGED:
         return 16;
     }
     ASSERT(frame->type == FRAME_RAFT); /* it is none of the types there are */
@@ -134,6 +135,10 @@ static void write_body(struct writer *writer, const struct frame *frame)
         write_u8(writer, (uint8_t)frame->digest_reply.answer);
         write_zeros(writer, 7);
         write_u64(writer, frame->digest_reply.answer == DIGEST_KNOWN ? frame->digest_reply.digest : 0);
+        return;
+    case FRAME_ACKNOWLEDGED:
+        write_u64(writer, frame->acknowledged.term);
+        write_u64(writer, frame->acknowledged.index);
         return;
     }
 }
@@ -279,6 +284,10 @@ static bool read_body(struct reader *reader, struct frame_scratch *scratch, stru
         return read_digest(reader, out);
     case FRAME_DIGEST_REPLY:
         return read_digest_reply(reader, out);
+    case FRAME_ACKNOWLEDGED:
+        out->acknowledged.term = read_u64(reader);
+        out->acknowledged.index = read_u64(reader);
+        return out->acknowledged.term > 0 && out->acknowledged.index > 0;
     }
     return false;
 }

@@ -27,7 +27,11 @@ BODY_MAX = 1536 * 1024
 
 # Ten times the usual p99 may be less than what this machine does now and then to any process, so
 # nothing under one election timeout counts as slow: a cluster that keeps its leader may be so late.
-NOISE_S = 0.6 * PATIENCE
+NOISE_S = 1.0 * PATIENCE # the longest of cluster.CALM
+
+
+# Sanitizers keep what was freed.
+MEMORY_COUNTS = PATIENCE == 1
 
 
 def memory_bound(connections):
@@ -233,14 +237,14 @@ class Bystander:
     def watch(self, test, name, seconds=0.0, connections=0, bound=None):
         """For at least so long.  `connections`: how many the attack holds at once."""
         ours = descriptors(self.node.process.pid)
-        term = self.leader.status()["term"]
+        term = wait_for("the leader tells its term", self.leader.status)["term"]
         self.tell()
         began = time.monotonic()
         yield
         time.sleep(max(0.0, began + seconds - time.monotonic()))
         latencies, troubles, most = self.tell()
         self.judge(test, name, latencies, troubles, most, bound or memory_bound(connections))
-        status = self.leader.status()
+        status = wait_for("the leader tells its state", self.leader.status)
         test.assertEqual((status["state"], status["term"]), ("leader", term),
                          f"{name}: the leader leads on")
         test.assertEqual([each.process.pid for each in self.cluster.running()], self.pids,
@@ -257,7 +261,8 @@ class Bystander:
             f"{self.usual * 1e3:.1f} ms) of {len(latencies)}, private memory at most "
             f"{max(most.values()) / MIB:.0f} MiB of {bound / MIB:.0f} MiB allowed")
         test.assertLessEqual(now, max(10 * self.usual, NOISE_S), self.figures[-1])
-        test.assertLessEqual(max(most.values()), bound, self.figures[-1])
+        if MEMORY_COUNTS:
+            test.assertLessEqual(max(most.values()), bound, self.figures[-1])
 
     def comes_back(self, name, ours):
         """Room for others, at once; and the attack's descriptors soon."""
@@ -265,4 +270,5 @@ class Bystander:
             raise AssertionError(f"{name}: a new connection is not served afterwards")
         pid = self.node.process.pid
         wait_for(f"{name}: the attack's descriptors come back", lambda: descriptors(pid) <= ours + 4, 40)
-        wait_for(f"{name}: its memory comes back", lambda: private_bytes(pid) <= self.own + 64 * MIB, 40)
+        wait_for(f"{name}: its memory comes back",
+                 lambda: private_bytes(pid) <= self.own + 64 * MIB or not MEMORY_COUNTS, 40)

@@ -42,7 +42,7 @@ class Attacks(SharedCluster):
 
     def drip(self, name, first, byte):
         """Each of them is open, and says a little now and then."""
-        with many(self.port, N) as connections, self.watch(name, SECONDS, N):
+        with self.watch(name, SECONDS, N), many(self.port, N) as connections:
             for connection in connections:
                 push(connection, first)
             for _ in range(3):
@@ -50,9 +50,6 @@ class Attacks(SharedCluster):
                     push(connection, byte)
                 time.sleep(SECONDS / 4)
             self.assertEqual(self.leader.get("well/1").status, 200, "there is room for one more")
-            # Gone at once: what the node keeps after a deadline is for test_http_limits.
-            for connection in connections:
-                connection.close()
 
     # ---- slow and idle
 
@@ -71,15 +68,13 @@ class Attacks(SharedCluster):
     def test_bodies_that_never_end(self):
         """Nearly whole, all of them: together more than the node may keep."""
         block = b"x" * 65536
-        with many(self.port, N // 10) as connections, self.watch("unfinished bodies", SECONDS, N // 10):
+        with self.watch("unfinished bodies", SECONDS, N // 10), many(self.port, N // 10) as connections:
             for connection in connections:
                 push(connection, put(b"hostile", BODY_MAX))
             for _ in range(BODY_MAX // len(block) - 1):
                 for connection in connections:
                     push(connection, block)
             self.assertEqual(self.leader.put("well/0", b"s" * 1000).status, 200, "small writes go on")
-            for connection in connections:
-                connection.close()
 
     # ---- without end, without measure
 
@@ -132,13 +127,11 @@ class Attacks(SharedCluster):
     def test_readers_that_never_read(self):
         request = b"GET /kv/big?raw HTTP/1.1\r\n" + HOST + b"\r\n"
         n = 100
-        with many(self.port, n) as connections, self.watch("no reader", SECONDS + 1, n):
+        with self.watch("no reader", SECONDS + 1, n), many(self.port, n) as connections:
             for connection in connections:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
                 push(connection, request * 1000)
             time.sleep(1)
-            for connection in connections:
-                connection.close()
 
     def test_resets_and_half_closed(self):
         with self.watch("resets", SECONDS):
@@ -158,12 +151,11 @@ class Attacks(SharedCluster):
 
     def test_expectations_without_a_body(self):
         n = 200
-        with many(self.port, n) as connections, self.watch("expectations", SECONDS, n):
+        with self.watch("expectations", SECONDS, n), many(self.port, n) as connections:
             for connection in connections:
                 connection.sendall(put(b"hostile", 100000, b"Expect: 100-continue\r\n"))
             for connection in connections:
                 self.assertTrue(connection.recv(100).startswith(b"HTTP/1.1 100 "))
-                connection.close()
 
 
 class Limits(unittest.TestCase):
@@ -205,7 +197,7 @@ class Limits(unittest.TestCase):
         with Cluster(1, "--max-connections=64", environment=CALM) as cluster:
             bystander = Bystander(cluster)
             node = bystander.node
-            with many(node.http_port, 150), bystander.watch(self, "the limit of connections", SECONDS):
+            with bystander.watch(self, "the limit of connections", SECONDS), many(node.http_port, 150):
                 for _ in range(5):
                     self.assertEqual(node.get("well/1", timeout=20).status, 200)
                 self.assertLessEqual(node.request("GET", "/stats").json()["connections"]["open"], 64)

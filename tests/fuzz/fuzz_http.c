@@ -4,18 +4,15 @@
  * same requests in it and answer the same, once for each, in order; it must end the connection
  * when the client does, and nothing may stay behind.  The first byte of an input chooses when the
  * handler answers, the second how the bytes are cut. */
-#include "src/transport/address.h"
 #include "src/transport/guard.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/pipe.h"
 
 #include <holdfast/log.h>
 
-#include <errno.h>
 #include <event2/event.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 enum {
@@ -30,23 +27,6 @@ enum {
 
 static struct event_base *base;
 static struct http_server *server;
-static struct sockaddr_un address = { .sun_family = AF_UNIX };
-static socklen_t address_size;
-
-/* Instead of the product's: a listener of the family that delivers at once and leaves no ports
- * behind. */
-enum err address_listen(const char *text, struct listeners *out, char *message)
-{
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    (void)text;
-    (void)message;
-    address_size = sizeof address;
-    FUZZ_MUST(fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(sa_family_t)) == 0);
-    FUZZ_MUST(getsockname(fd, (struct sockaddr *)&address, &address_size) == 0);
-    FUZZ_MUST(listen(fd, 16) == 0);
-    *out = (struct listeners){ .fds = { fd }, .n = 1, .port = 1 };
-    return OK;
-}
 
 /* ---- what the server saw and said */
 
@@ -115,6 +95,8 @@ static void set_up(void)
                                   .body_timeout_ms = FOREVER_MS,
                                   .idle_timeout_ms = FOREVER_MS,
                                   .write_timeout_ms = FOREVER_MS,
+                                  .still_ms = FOREVER_MS,
+                                  .held_max = 8 * BODY_MAX,
                                   .priority = 1 };
     char message[HTTP_MESSAGE_MAX];
     signal(SIGPIPE, SIG_IGN);
@@ -126,17 +108,6 @@ static void set_up(void)
 
 /* ---- the client */
 
-static bool read_some(int fd, struct story *story)
-{
-    for (;;) {
-        ssize_t n = read(fd, story->answers + story->size, ANSWERS_MAX - story->size);
-        if (n <= 0)
-            return n < 0 && errno == EAGAIN;
-        story->size += (size_t)n;
-        FUZZ_MUST(story->size < ANSWERS_MAX);
-    }
-}
-
 /* Turns the loop until nothing moves any more; false: the server has ended the connection. */
 static bool settle(int fd, struct story *story)
 {
@@ -147,7 +118,7 @@ static bool settle(int fd, struct story *story)
         size_t size = story->size;
         FUZZ_MUST(turns++ < TURNS_MAX);
         event_base_loop(base, EVLOOP_NONBLOCK);
-        open = read_some(fd, story) && open;
+        open = pipe_read(fd, story->answers, &story->size, ANSWERS_MAX) && open;
         if (waiting != NULL && quiet > 0) {
             struct http_request *request = waiting;
             waiting = NULL;
@@ -216,8 +187,7 @@ static void tell(struct slice bytes, unsigned cut, struct story *story)
 {
     static unsigned char answers[ANSWERS_MAX + 1];
     struct http_stats before, after;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    FUZZ_MUST(fd >= 0 && connect(fd, (struct sockaddr *)&address, address_size) == 0);
+    int fd = pipe_connect();
     story->n_seen = story->n_answers = 0;
     story->size = 0;
     story->answers = answers;

@@ -243,7 +243,8 @@ static void trace_frame(const struct real_world *w, uint32_t from, uint32_t to, 
                                          [FRAME_READ_INDEX_REPLY] = "read-index-reply",
                                          [FRAME_INFO] = "info", [FRAME_INFO_REPLY] = "info-reply",
                                          [FRAME_DIGEST] = "digest",
-                                         [FRAME_DIGEST_REPLY] = "digest-reply" };
+                                         [FRAME_DIGEST_REPLY] = "digest-reply",
+                                         [FRAME_ACKNOWLEDGED] = "acknowledged" };
     const struct raft_msg *msg = &frame->raft.msg;
     (void)w;
     if (frame->type != FRAME_RAFT)

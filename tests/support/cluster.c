@@ -236,7 +236,8 @@ static void start(struct cluster *cluster, uint32_t i)
 {
     struct member *member = &cluster->members[i];
     struct storage_options storage = { .wake = storage_wake, .wake_arg = member,
-                                       .log_map_bytes = cluster->options.log_map_bytes };
+                                       .log_map_bytes = cluster->options.log_map_bytes,
+                                       .state_map_bytes = cluster->options.state_map_bytes };
     member->network.ops = &net_ops;
     member->log = log_memory_open(member->disk, &storage);
     member->state = state_memory_open(member->disk, &storage);
@@ -265,12 +266,12 @@ static void start(struct cluster *cluster, uint32_t i)
     struct node_host host = { now_ms, now_us, wall_ms, wake, on_refused, on_removed, NULL,
                               member };
     char message[STORAGE_MESSAGE_MAX];
+    member->refused[0] = '\0';
     enum err err = node_new(&config, &host, member->log, member->state, NULL, &member->network,
                             &member->node, message);
     ASSERT(err == OK);
     member->events = node_network_events(member->node);
     member->woken = true;
-    member->refused[0] = '\0';
     member->lives++;
 }
 

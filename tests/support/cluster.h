@@ -20,6 +20,7 @@ struct cluster_options {
     uint32_t snapshot_part;              /* bytes; 0: the node's default */
     uint64_t snapshot_rate;              /* bytes a second; 0: unlimited */
     uint64_t log_map_bytes;              /* 0: the default */
+    uint64_t state_map_bytes;            /* 0: plenty */
 };
 
 struct cluster *cluster_new(const struct cluster_options *options);

@@ -1,5 +1,6 @@
 /* test_node.c - the node's promises, on several real nodes with memory disks, a network and a
  * clock that the test owns. */
+#include "src/storage/memory_disk.h"
 #include "tests/support/cluster.h"
 
 #include <holdfast/log.h>
@@ -81,6 +82,34 @@ START_TEST(a_cluster_of_one_serves)
     cluster_restart(cluster, 0);
     must_lead(cluster);
     must_get(cluster, 0, "a", "1");
+    cluster_free(cluster);
+}
+END_TEST
+
+/* What is kept free for deletions and for pages written anew is not used up, write by write, each
+ * time that what was pending is stored. */
+START_TEST(a_full_store_takes_no_further_write_once_all_is_stored)
+{
+    enum { MAP = 16 * 1024, VALUE = 1000, ROUNDS = 100 };
+    struct cluster_options options = { .n = 1, .seed = 5, .disk_min_ms = 1, .disk_max_ms = 2,
+                                       .state_map_bytes = MAP };
+    struct cluster *cluster = cluster_new(&options);
+    struct client_op op;
+    char key[16], value[VALUE + 1];
+    uint32_t taken = 0;
+    memset(value, 'v', VALUE);
+    value[VALUE] = '\0';
+    must_lead(cluster);
+    for (uint32_t round = 0; round < ROUNDS; round++) {
+        snprintf(key, sizeof key, "k%u", round);
+        client_put(cluster, 0, &op, key, value, 5000);
+        client_wait(&op);
+        ck_assert(op.err == OK || op.err == ERR_NO_SPACE);
+        taken += op.err == OK;
+        cluster_run(cluster, 3000); /* it is stored, and the room was looked at */
+    }
+    ck_assert_uint_gt(taken, 10);
+    ck_assert_msg(taken * VALUE <= MAP, "%u writes of %d bytes were taken", taken, VALUE);
     cluster_free(cluster);
 }
 END_TEST
@@ -239,6 +268,32 @@ START_TEST(a_wiped_disk_is_refused_under_its_old_id) /* B37 */
     ck_assert_msg(cluster_refused(cluster, victim) != NULL, "the wiped node is told");
     ck_assert_ptr_nonnull(strstr(cluster_refused(cluster, victim), "another data directory"));
     must_put(cluster, leader, "a", "2"); /* the rest goes on */
+    cluster_free(cluster);
+}
+END_TEST
+
+/* As with an old copy of its directory, or a disk that lied about a flush. */
+START_TEST(who_has_forgotten_what_it_acknowledged_stops_for_good)
+{
+    struct cluster *cluster = calm_cluster(3, 37);
+    uint32_t leader = must_lead(cluster), victim = (leader + 1) % 3;
+    must_put(cluster, leader, "a", "1");
+    cluster_run(cluster, 2000);
+    must_put(cluster, leader, "a", "2");
+    cluster_run(cluster, 20);
+    cluster_crash(cluster, victim, 0);
+    struct memory_log *log = &cluster_disk(cluster, victim)->log;
+    memory_log_erase_from(log, log->last);
+    cluster_restart(cluster, victim);
+    cluster_run(cluster, 100);
+    ck_assert_int_eq(cluster_leader(cluster), (int)leader);
+    must_put(cluster, leader, "a", "3");
+    cluster_run(cluster, 500);
+    ck_assert_msg(cluster_refused(cluster, victim) != NULL, "it has noticed");
+    ck_assert_ptr_nonnull(strstr(cluster_refused(cluster, victim), "was acknowledged here"));
+    cluster_crash(cluster, victim, 0);
+    cluster_restart(cluster, victim);
+    ck_assert_msg(cluster_refused(cluster, victim) != NULL, "it has not forgotten that");
     cluster_free(cluster);
 }
 END_TEST
@@ -606,6 +661,7 @@ int main(void)
     tcase_set_timeout(one, 0);
     tcase_add_test(one, any_node_takes_writes_and_reads);
     tcase_add_test(one, a_cluster_of_one_serves);
+    tcase_add_test(one, a_full_store_takes_no_further_write_once_all_is_stored);
     tcase_add_test(one, a_forwarded_write_is_not_taken_by_a_later_life);
     tcase_add_test(one, an_acknowledged_write_survives_a_crash_of_all_nodes);
     tcase_add_test(one, a_new_leader_takes_over_and_nothing_is_lost);
@@ -614,6 +670,7 @@ int main(void)
     tcase_add_test(one, a_lease_ends_before_another_leader_can_write);
     tcase_add_test(one, a_stale_read_says_how_stale);
     tcase_add_test(one, a_wiped_disk_is_refused_under_its_old_id);
+    tcase_add_test(one, who_has_forgotten_what_it_acknowledged_stops_for_good);
     tcase_add_test(one, a_leader_whose_disk_hangs_gives_way);
     tcase_add_test(one, a_follower_far_behind_catches_up_without_an_election);
     tcase_add_test(one, entries_larger_than_one_append_reach_a_follower);

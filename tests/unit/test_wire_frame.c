@@ -135,6 +135,8 @@ START_TEST(the_other_frames_keep_their_fields)
     ck_assert(back[15].digest.undecided);
     ck_assert_int_eq(back[16].digest_reply.answer, DIGEST_KNOWN);
     ck_assert_uint_eq(back[16].digest_reply.digest, UINT64_MAX);
+    ck_assert_uint_eq(back[17].acknowledged.term, 9);
+    ck_assert_uint_eq(back[17].acknowledged.index, 103);
     for (int i = SAMPLE_RAFT_FRAMES; i < SAMPLE_FRAMES; i++)
         blob_unref(blobs[i]);
     samples_fini(&samples);
@@ -374,6 +376,7 @@ START_TEST(the_frames_stay_as_they_are)
         "6d0ead54e1da5ee24000000008000000040000000000000009000000000000006700000000000000"
         "6300000000000000efcdab89674523010100000000000000",
         "c30d214af9f73ce2280000000f00000004000000000000000100000000000000ffffffffffffffff",
+        "6c987c15c6a5dce62800000010000000000000000000000009000000000000006700000000000000",
     };
     struct samples samples;
     samples_init(&samples);

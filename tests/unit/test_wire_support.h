@@ -84,7 +84,7 @@ static inline struct command_result sample_result(struct kv_result results[SAMPL
                                     .n = SAMPLE_RESULTS, .results = results };
 }
 
-enum { SAMPLE_FRAMES = 17, SAMPLE_RAFT_FRAMES = 8, SAMPLE_RECORDS = 3 };
+enum { SAMPLE_FRAMES = 18, SAMPLE_RAFT_FRAMES = 8, SAMPLE_RECORDS = 3 };
 
 /* One frame of every type and every Raft message; `records` become the append's and are to be
  * released by the caller, as is `result`. */
@@ -193,6 +193,9 @@ static inline void samples_init(struct samples *samples)
     frames[16] = (struct frame){ .type = FRAME_DIGEST_REPLY, .request = 4 };
     frames[16].digest_reply.answer = DIGEST_KNOWN;
     frames[16].digest_reply.digest = UINT64_MAX;
+    frames[17] = (struct frame){ .type = FRAME_ACKNOWLEDGED };
+    frames[17].acknowledged.term = 9;
+    frames[17].acknowledged.index = 103;
 }
 
 static inline void samples_fini(struct samples *samples)
