@@ -29,7 +29,7 @@ static const struct planted planted[] = {
     { "read-round-reused", SIM_CORE, 5000, "an echo from before the read came is counted (B39, B40)", false },
     { "learner-counts", SIM_CORE, 5000, "a learner counts for the commit index (B27)", false },
     { "late-refusal-counts", SIM_CORE, 5000, "a late refusal moves next back (B18)", false },
-    { "stale-acknowledgement", SIM_CORE, 60000, "match is taken from an earlier term's answer (B17)", false },
+    { "stale-acknowledgement", SIM_CORE, 200000, "match is taken from an earlier term's answer (B17)", false },
     { "vote-cleared", SIM_CORE, 5000, "the vote is cleared when stepping down in a term (B3)", false },
     { "suffix-not-erased", SIM_CORE, 5000, "a conflicting suffix is not erased", false },
     { "erase-on-old-append", SIM_CORE, 5000, "an old append that matches erases what follows (B19)", false },
