@@ -25,7 +25,7 @@ static const struct planted planted[] = {
     { "own-match-before-fsync", SIM_CORE, 2000, "a leader counts itself before its disk has it (B15)", false },
     { "count-old-terms", SIM_CORE, 20000, "replicas of an older term's entry are counted (B14)", false },
     { "read-without-own-commit", SIM_CORE, 5000, "a read before a commit of the own term (B38)", false },
-    { "read-without-round", SIM_CORE, 2000, "a read without asking a majority (B40)", false },
+    { "read-without-round", SIM_CORE, 20000, "a read without asking a majority (B40)", false },
     { "read-round-reused", SIM_CORE, 5000, "an echo from before the read came is counted (B39, B40)", false },
     { "learner-counts", SIM_CORE, 5000, "a learner counts for the commit index (B27)", false },
     { "late-refusal-counts", SIM_CORE, 5000, "a late refusal moves next back (B18)", false },
