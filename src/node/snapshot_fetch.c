@@ -266,10 +266,6 @@ void fetch_done(struct node *node, struct snapshot_job *job)
     struct fetch *fetch = &node->fetch;
     ASSERT(job == &fetch->job && fetch->job_out);
     fetch->job_out = false;
-    if (job->type == SNAPSHOT_WRITE) {
-        blob_unref(job->bytes);
-        job->bytes = NULL;
-    }
     node_wake(node);
     /* It may have been given up while the store was busy with it. */
     if (job->type == SNAPSHOT_BEGIN && fetch->phase == FETCH_BEGINNING)
@@ -350,7 +346,5 @@ uint64_t fetch_deadline(const struct node *node)
 
 void fetch_fini(struct node *node)
 {
-    forget_window(&node->fetch);
-    if (node->fetch.job_out && node->fetch.job.type == SNAPSHOT_WRITE)
-        blob_unref(node->fetch.job.bytes);
+    forget_window(&node->fetch); /* what a job holds was the store's to drop */
 }

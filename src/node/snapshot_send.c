@@ -409,9 +409,6 @@ raft_index send_oldest(const struct node *node, uint64_t *size)
 
 void send_fini(struct node *node)
 {
-    for (int i = 0; i < SEND_READS_MAX; i++)
-        if (node->sender.parts[i].out)
-            blob_unref(node->sender.parts[i].job.bytes);
     for (int i = 0; i < SNAPSHOT_FILES_MAX; i++)
         blob_unref(node->sender.copies[i].configuration);
 }
