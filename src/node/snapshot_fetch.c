@@ -39,7 +39,8 @@ static void rest(struct node *node)
     struct fetch *fetch = &node->fetch;
     fetch_reset(node);
     uint64_t ms = fetch->rest_ms > 0 ? 2 * fetch->rest_ms : FETCH_REST_MIN_MS;
-    fetch->rest_ms = ms < FETCH_REST_MAX_MS ? ms : FETCH_REST_MAX_MS;
+    uint64_t most = timeouts(node, FETCH_REST_MAX_TIMEOUTS);
+    fetch->rest_ms = ms < most ? ms : most;
     fetch->next_ms = node_now(node) + fetch->rest_ms;
 }
 

@@ -70,6 +70,10 @@ static const struct planted planted[] = {
     { "failed-though-proposed", SIM_NODE, 1000, "a write is called failed that commits later (B48)", false },
     { "answers-a-stranger", SIM_NODE, 3000, "a write is answered by another one's entry (B48)", false },
     { "applied-differently", SIM_NODE, 500, "one node applies some entries otherwise than the others (I5)", false },
+    { "compact-beyond-durable", SIM_NODE, 500, "entries are dropped that the state on disk lacks (B45)", false },
+    { "install-before-row-durable", SIM_NODE, 5000, "the state is swapped before the log knows (B53)", false },
+    { "snapshot-loses-revision", SIM_NODE, 2000, "a snapshot does not carry the revision (B47)", false },
+    { "jumped-write-tried-again", SIM_NODE, 20000, "a write whose fate lies in a snapshot is tried again (B48)", false },
     { "wiped-disk-accepted", SIM_NODE, 3000, "a node comes back on an empty disk and votes (B37)", false },
 };
 
