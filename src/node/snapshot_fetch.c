@@ -306,6 +306,12 @@ static bool is_needless(const struct node *node, uint64_t now)
             now >= fetch->wanted_ms + timeouts(node, FETCH_UNWANTED_TIMEOUTS));
 }
 
+static uint64_t patience(const struct node *node)
+{
+    bool left = node->leader != 0 && node->leader != node->fetch.from;
+    return timeouts(node, left ? FETCH_LEFT_TIMEOUTS : FETCH_LOST_TIMEOUTS);
+}
+
 void fetch_pump(struct node *node)
 {
     struct fetch *fetch = &node->fetch;
@@ -319,7 +325,7 @@ void fetch_pump(struct node *node)
     if (is_needless(node, now)) {
         log_info("no longer needs a snapshot", "applied=%" PRIu64, statemachine_applied(node->sm));
         fetch_reset(node);
-    } else if (now >= fetch->moved_ms + timeouts(node, FETCH_LOST_TIMEOUTS)) {
+    } else if (now >= fetch->moved_ms + patience(node)) {
         open_anew(node);
     } else if (fetch->phase == FETCH_READING) {
         ask_parts(node);
@@ -336,7 +342,7 @@ uint64_t fetch_deadline(const struct node *node)
         return UINT64_MAX;
     if (fetch->phase != FETCH_READING)
         return fetch->asked_ms + late;
-    uint64_t due = fetch->moved_ms + timeouts(node, FETCH_LOST_TIMEOUTS);
+    uint64_t due = fetch->moved_ms + patience(node);
     for (int i = 0; i < FETCH_WINDOW; i++) {
         const struct fetch_slot *slot = &fetch->window[i];
         if (slot->used && slot->bytes == NULL && slot->asked_ms + late < due)

@@ -133,7 +133,7 @@ static struct snapshot_reader *reader_for(struct node *node, raft_id id)
 
 void send_on_open(struct node *node, raft_id from, const struct frame *frame)
 {
-    if (node->snapshots == NULL || node->stopping)
+    if (node->snapshots == NULL || node->stopping || digest_doubted(node))
         return;
     struct snapshot_reader *reader = reader_of(node, from);
     if (reader != NULL && reader->opening) { /* asks again while its copy is being made */
