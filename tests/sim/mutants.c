@@ -73,7 +73,7 @@ static const struct planted planted[] = {
     { "compact-beyond-durable", SIM_NODE, 500, "entries are dropped that the state on disk lacks (B45)", false },
     { "install-before-row-durable", SIM_NODE, 5000, "the state is swapped before the log knows (B53)", false },
     { "snapshot-loses-revision", SIM_NODE, 2000, "a snapshot does not carry the revision (B47)", false },
-    { "jumped-write-tried-again", SIM_NODE, 20000, "a write whose fate lies in a snapshot is tried again (B48)", false },
+    { "jumped-write-tried-again", SIM_NODE, 60000, "a write whose fate lies in a snapshot is tried again (B48)", true },
     { "wiped-disk-accepted", SIM_NODE, 3000, "a node comes back on an empty disk and votes (B37)", false },
 };
 

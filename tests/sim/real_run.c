@@ -308,6 +308,15 @@ static void on_timer(struct real_world *w, const struct sim_event *event)
     real_turn(w, event->a);
 }
 
+/* A snapshot's way has many steps: each is a moment for trouble. */
+static void disk_done(struct real_world *w, uint32_t i, uint32_t queue)
+{
+    real_disk_done(w, i, queue);
+    bool step = queue == 2 || (real_is_up(w, i) && fetch_installing(w->node[i].node));
+    if (step && !w->healed)
+        real_snapshot_fault(w, crash);
+}
+
 static void on_node_event(struct real_world *w, const struct sim_event *event)
 {
     struct real_node *m = &w->node[event->a];
@@ -324,7 +333,7 @@ static void on_node_event(struct real_world *w, const struct sim_event *event)
         break;
     case REAL_DISK:
         if (real_is_up(w, event->a))
-            real_disk_done(w, event->a, event->c);
+            disk_done(w, event->a, event->c);
         break;
     default:
         on_timer(w, event);

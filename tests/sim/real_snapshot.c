@@ -15,7 +15,7 @@ void real_snapshot_options(struct real_world *w)
     o->log_keep = UINT64_MAX;
     o->snapshot_part = parts[sim_below(&dice, 4)];
     o->snapshot_rate = sim_below(&dice, 3) == 0 ? sim_between(&dice, 5, 200) * 1000 : 0;
-    o->snapshot_faults = sim_swarm(&dice, 300);
+    o->snapshot_faults = sim_swarm(&dice, 200);
     if (sim_below(&dice, 3) == 0)
         return; /* nothing is dropped */
     o->log_keep = sim_below(&dice, 2) == 0 ? 1 : sim_between(&dice, 1, 60);

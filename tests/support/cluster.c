@@ -592,11 +592,6 @@ void cluster_set_loss(struct cluster *cluster, uint32_t percent)
     cluster->options.loss_percent = percent;
 }
 
-struct memory_disk *cluster_disk(struct cluster *cluster, uint32_t i)
-{
-    return cluster->members[i].disk;
-}
-
 void cluster_hold_disk(struct cluster *cluster, uint32_t i, bool held)
 {
     cluster->members[i].held = held;

@@ -58,7 +58,6 @@ const char *cluster_refused(struct cluster *cluster, uint32_t i); /* why, or NUL
 void cluster_link(struct cluster *cluster, uint32_t from, uint32_t to, bool up);
 void cluster_isolate(struct cluster *cluster, uint32_t i, bool isolated);
 void cluster_set_loss(struct cluster *cluster, uint32_t percent);
-struct memory_disk *cluster_disk(struct cluster *cluster, uint32_t i);
 void cluster_hold_disk(struct cluster *cluster, uint32_t i, bool held);
 
 /* A client's request; the caller keeps it until done. */
