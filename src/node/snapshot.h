@@ -19,10 +19,11 @@ enum {
     FETCH_PART = 256 * 1024,       /* asked for at a time, unless configured */
     FETCH_WINDOW = 8,              /* parts asked for and not yet stored */
     FETCH_ASK_TIMEOUTS = 4,        /* election timeouts before a question is repeated */
-    FETCH_LOST_TIMEOUTS = 16,      /* without progress: the sender is given up */
+    FETCH_LOST_TIMEOUTS = 10,      /* without progress: the sender is given up, */
+    FETCH_LEFT_TIMEOUTS = 4,       /* sooner if another one leads by now */
     FETCH_UNWANTED_TIMEOUTS = 10,  /* nobody says any more that a snapshot is needed */
-    FETCH_REST_MIN_MS = 50,        /* after a failure, doubled with each up to */
-    FETCH_REST_MAX_MS = 10000,
+    FETCH_REST_MIN_MS = 50,        /* after a failure, doubled with each, up to */
+    FETCH_REST_MAX_TIMEOUTS = 8,   /* so many election timeouts */
 };
 
 /* compact.c */

@@ -39,7 +39,8 @@ static void rest(struct node *node)
     struct fetch *fetch = &node->fetch;
     fetch_reset(node);
     uint64_t ms = fetch->rest_ms > 0 ? 2 * fetch->rest_ms : FETCH_REST_MIN_MS;
-    fetch->rest_ms = ms < FETCH_REST_MAX_MS ? ms : FETCH_REST_MAX_MS;
+    uint64_t most = timeouts(node, FETCH_REST_MAX_TIMEOUTS);
+    fetch->rest_ms = ms < most ? ms : most;
     fetch->next_ms = node_now(node) + fetch->rest_ms;
 }
 
@@ -266,10 +267,6 @@ void fetch_done(struct node *node, struct snapshot_job *job)
     struct fetch *fetch = &node->fetch;
     ASSERT(job == &fetch->job && fetch->job_out);
     fetch->job_out = false;
-    if (job->type == SNAPSHOT_WRITE) {
-        blob_unref(job->bytes);
-        job->bytes = NULL;
-    }
     node_wake(node);
     /* It may have been given up while the store was busy with it. */
     if (job->type == SNAPSHOT_BEGIN && fetch->phase == FETCH_BEGINNING)
@@ -309,6 +306,12 @@ static bool is_needless(const struct node *node, uint64_t now)
             now >= fetch->wanted_ms + timeouts(node, FETCH_UNWANTED_TIMEOUTS));
 }
 
+static uint64_t patience(const struct node *node)
+{
+    bool left = node->leader != 0 && node->leader != node->fetch.from;
+    return timeouts(node, left ? FETCH_LEFT_TIMEOUTS : FETCH_LOST_TIMEOUTS);
+}
+
 void fetch_pump(struct node *node)
 {
     struct fetch *fetch = &node->fetch;
@@ -322,7 +325,7 @@ void fetch_pump(struct node *node)
     if (is_needless(node, now)) {
         log_info("no longer needs a snapshot", "applied=%" PRIu64, statemachine_applied(node->sm));
         fetch_reset(node);
-    } else if (now >= fetch->moved_ms + timeouts(node, FETCH_LOST_TIMEOUTS)) {
+    } else if (now >= fetch->moved_ms + patience(node)) {
         open_anew(node);
     } else if (fetch->phase == FETCH_READING) {
         ask_parts(node);
@@ -339,7 +342,7 @@ uint64_t fetch_deadline(const struct node *node)
         return UINT64_MAX;
     if (fetch->phase != FETCH_READING)
         return fetch->asked_ms + late;
-    uint64_t due = fetch->moved_ms + timeouts(node, FETCH_LOST_TIMEOUTS);
+    uint64_t due = fetch->moved_ms + patience(node);
     for (int i = 0; i < FETCH_WINDOW; i++) {
         const struct fetch_slot *slot = &fetch->window[i];
         if (slot->used && slot->bytes == NULL && slot->asked_ms + late < due)
@@ -350,7 +353,5 @@ uint64_t fetch_deadline(const struct node *node)
 
 void fetch_fini(struct node *node)
 {
-    forget_window(&node->fetch);
-    if (node->fetch.job_out && node->fetch.job.type == SNAPSHOT_WRITE)
-        blob_unref(node->fetch.job.bytes);
+    forget_window(&node->fetch); /* what a job holds was the store's to drop */
 }

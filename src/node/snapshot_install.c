@@ -74,6 +74,9 @@ static void on_installed(void *arg)
               "is; replace this member by a new one with an empty --data-dir",
               err != OK ? err_text(err) : "it is not what was verified");
     configs_installed(node);
+    memset(node->digests.newest, 0, sizeof node->digests.newest); /* of the state before */
+    memset(node->digests.asked, 0, sizeof node->digests.asked);
+    digest_init(node);
     digest_init(node);
     node->flush_job = NULL;
     node->flush_applied = 0;

@@ -133,7 +133,7 @@ static struct snapshot_reader *reader_for(struct node *node, raft_id id)
 
 void send_on_open(struct node *node, raft_id from, const struct frame *frame)
 {
-    if (node->snapshots == NULL || node->stopping)
+    if (node->snapshots == NULL || node->stopping || digest_doubted(node))
         return;
     struct snapshot_reader *reader = reader_of(node, from);
     if (reader != NULL && reader->opening) { /* asks again while its copy is being made */
@@ -409,9 +409,6 @@ raft_index send_oldest(const struct node *node, uint64_t *size)
 
 void send_fini(struct node *node)
 {
-    for (int i = 0; i < SEND_READS_MAX; i++)
-        if (node->sender.parts[i].out)
-            blob_unref(node->sender.parts[i].job.bytes);
     for (int i = 0; i < SNAPSHOT_FILES_MAX; i++)
         blob_unref(node->sender.copies[i].configuration);
 }

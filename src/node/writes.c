@@ -199,7 +199,10 @@ void writes_jumped(struct node *node, raft_index index)
             continue;
         }
         TAILQ_REMOVE(&node->orphans, op, link);
-        writes_done(node, op, ERR_TIMEOUT, OUTCOME_UNKNOWN);
+        if (mutant("jumped-write-tried-again"))
+            writes_retry(node, op);
+        else
+            writes_done(node, op, ERR_TIMEOUT, OUTCOME_UNKNOWN);
     }
     node->orphans_first = first;
 }

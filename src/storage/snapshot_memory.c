@@ -10,6 +10,7 @@
 #include "snapshot_info.h"
 #include "value.h"
 
+#include <holdfast/mutant.h>
 #include <holdfast/panic.h>
 
 #include <stdlib.h>
@@ -302,6 +303,8 @@ void memory_install(struct memory_disk *disk, struct memory_table old[STATE_TABL
         for (struct memory_row *row = memory_table_first(&disk->tables[i]); row != NULL;
              row = memory_table_next(row))
             disk->state_bytes += memory_row_bytes(row);
+    if (mutant("snapshot-loses-revision"))
+        memory_table_set(disk, TABLE_META, slice_text("revision"), slice_text("1"));
     meta_incarnation_text(disk->identity.incarnation, incarnation);
     meta_of_cluster(disk->identity.cluster, &cluster);
     memory_table_set(disk, TABLE_META, slice_text("incarnation"), slice_text(incarnation));

@@ -43,6 +43,7 @@ struct real_node {
     struct identity identity;
     struct log_store *log;
     struct state_store *state;
+    struct snapshot_store *snapshots;
     struct node *node;      /* NULL: down */
     struct network_events events;
     bool woken, storage_woken, paused, refused;
@@ -53,7 +54,7 @@ struct real_node {
     uint64_t storm_us;
     uint32_t storm_frames;
     uint64_t timer_us, stalled_until_us, wall_skew_ms;
-    bool writing[2];        /* log, state: the oldest write is under way */
+    bool writing[3];        /* log, state, snapshots: the oldest job is under way */
     struct real_outgoing out[SIM_NODES_MAX][LANES];
 
     /* ghosts: over all lives, but for the first two */
@@ -75,6 +76,8 @@ struct real_options {
     uint32_t safety_ms;
     uint32_t election_min_ms, election_max_ms, heartbeat_ms, batch_entries, flush_ms;
     uint32_t pending_bytes_max;
+    uint64_t log_keep, snapshot_rate;
+    uint32_t snapshot_part, snapshot_faults;
     bool pre_vote, check_quorum, wild_clocks, keep_writes, local_only, lease_hunt;
 };
 
@@ -88,7 +91,10 @@ enum real_mark {
     REAL_CLOGS, REAL_LOST, REAL_UNSENT, REAL_DUPLICATED, REAL_LATE, REAL_STALLS, REAL_CORRUPTED_LOG,
     REAL_CORRUPTED_STATE, REAL_CORRUPT_EXITS, REAL_WIPES, REAL_REFUSED, REAL_SINGLE,
     REAL_WILD_CLOCKS, REAL_NO_PRE_VOTE, REAL_NO_CHECK_QUORUM, REAL_MINORITY_DOWN,
-    REAL_DIGESTS_AGREED, REAL_MARKS
+    REAL_DIGESTS_AGREED,
+    REAL_COMPACTIONS, REAL_STORMS, REAL_COPIES, REAL_PARTS, REAL_PARTS_REPEATED, REAL_FETCHES_RESUMED,
+    REAL_SNAPSHOTS_SENT, REAL_INSTALLS, REAL_INSTALLS_PENDING, REAL_SNAPSHOTS_HURT, REAL_SNAPSHOTS_REFUSED,
+    REAL_SNAPSHOT_DISK_FULL, REAL_CRASHES_OF_FETCHER, REAL_CRASHES_OF_SENDER, REAL_MARKS
 };
 
 /* A client's request; lives until the node has done it, though its client may have given up. */
@@ -165,7 +171,8 @@ void real_body(struct real_world *w, uint32_t i, const struct envelope *envelope
 void real_unreachable(struct real_world *w, uint32_t i, raft_id peer, enum lane lane,
                       const struct blob *unsent);
 void real_submit(struct real_world *w, struct real_op *op);
-void real_disk_done(struct real_world *w, uint32_t i, bool state);
+/* queue: 0 log, 1 state, 2 snapshots. */
+void real_disk_done(struct real_world *w, uint32_t i, uint32_t queue);
 void real_crash(struct real_world *w, uint32_t i, size_t kept_log, size_t kept_state);
 void real_restart(struct real_world *w, uint32_t i);
 void real_wipe(struct real_world *w, uint32_t i);
@@ -189,6 +196,14 @@ void real_node_lost(struct real_world *w, uint32_t node); /* nobody will hear wh
 void real_clients_check(struct real_world *w);
 void real_clients_end(struct real_world *w);
 bool real_write_one(struct real_world *w, uint32_t node, bool *done);
+
+/* ---- real_snapshot.c */
+void real_snapshot_options(struct real_world *w);
+void real_snapshot_fault(struct real_world *w, void (*crash)(struct real_world *, uint32_t));
+void real_snapshot_heal(struct real_world *w);
+void real_snapshot_start(struct real_world *w, uint32_t i); /* before the stores are opened */
+void real_snapshot_count(struct real_world *w, const struct node_stats *stats);
+void real_check_base(struct real_world *w, uint32_t i);
 
 /* ---- real_check.c */
 void real_check_turn(struct real_world *w, uint32_t i);

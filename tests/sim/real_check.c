@@ -30,7 +30,8 @@ static uint32_t durable_copies(struct real_world *w, raft_index index)
     uint32_t copies = 0;
     for (uint32_t i = 0; i < w->options.n; i++) {
         const struct blob *bytes = memory_log_at(&w->node[i].disk->log, index);
-        copies += bytes != NULL && checksum(1, blob_slice(bytes)) == w->entry[index].hash;
+        copies += index <= w->node[i].disk->log.base ||
+                  (bytes != NULL && checksum(1, blob_slice(bytes)) == w->entry[index].hash);
     }
     return copies;
 }
@@ -50,6 +51,10 @@ void real_check_commit(struct real_world *w, struct real_node *m)
     MUST(node->commit >= m->commit, "I6: the commit index of n%u went back", m->self + 1);
     for (raft_index i = m->commit + 1; i <= node->commit; i++) {
         MUST(i < REAL_LOG_MAX, "the simulator's log is full");
+        if (i < raft_first_index(node->raft)) {
+            MUST(i <= w->committed, "n%u has dropped entry %" PRIu64 ", which nobody committed", m->self + 1, i);
+            continue;
+        }
         bool in_memory = i >= node->tail.first;
         if (!in_memory && m->sick && i <= w->committed)
             continue; /* reading it could meet the damage */
@@ -192,6 +197,7 @@ void real_check_stored(struct real_world *w, uint32_t i)
          "I2: n%u stores another vote in term %" PRIu64, i + 1, m->disk_term);
     m->disk_term = m->disk->term;
     m->disk_vote = m->disk->vote;
+    real_check_base(w, i);
 }
 
 /* ---- I17: nothing leaves that promises what the disk does not hold */
@@ -213,6 +219,8 @@ static void check_acknowledgement(struct real_node *m, const struct raft_msg *ms
         return;
     const struct blob *stored = memory_log_at(&m->disk->log, match);
     struct slice wanted;
+    if (match <= m->disk->log.base)
+        return;
     MUST(stored != NULL, "I17: n%u acknowledges entry %" PRIu64 " before it is on disk", m->self + 1, match);
     if (tail_get(&m->node->tail, match, &wanted))
         MUST(m->sick || slice_equal(wanted, blob_slice(stored)),
@@ -244,7 +252,12 @@ static void trace_frame(const struct real_world *w, uint32_t from, uint32_t to, 
                                          [FRAME_INFO] = "info", [FRAME_INFO_REPLY] = "info-reply",
                                          [FRAME_DIGEST] = "digest",
                                          [FRAME_DIGEST_REPLY] = "digest-reply",
-                                         [FRAME_ACKNOWLEDGED] = "acknowledged" };
+                                         [FRAME_ACKNOWLEDGED] = "acknowledged",
+                                         [FRAME_SNAPSHOT_OPEN] = "snapshot-open",
+                                         [FRAME_SNAPSHOT_OPEN_REPLY] = "snapshot-open-reply",
+                                         [FRAME_SNAPSHOT_READ] = "snapshot-read",
+                                         [FRAME_SNAPSHOT_PART] = "snapshot-part",
+                                         [FRAME_CHANGE] = "change", [FRAME_CHANGE_REPLY] = "change-reply" };
     const struct raft_msg *msg = &frame->raft.msg;
     (void)w;
     if (frame->type != FRAME_RAFT)

@@ -90,6 +90,7 @@ static void draw_options(struct real_world *w)
     o->pending_bytes_max = sim_below(r, 4) == 0 ? sim_between(r, 500, 4000) : 1u << 20;
     o->keep_writes = sim_below(r, 2) == 0;
     o->local_only = sim_below(r, 5) == 0;
+    real_snapshot_options(w);
     draw_election(w);
     if (sim_below(r, 12) == 0)
         hunt_leases(o, sim_below(r, 2) == 0);
@@ -286,6 +287,8 @@ static void disturb(struct real_world *w)
     if (leader >= 0 && (sim_below(&w->random, 2) == 0 || (w->options.lease_hunt && fault != FAULT_CRASH)))
         i = (uint32_t)leader;
     hit(w, fault, i);
+    if (w->options.log_keep != UINT64_MAX)
+        real_snapshot_fault(w, crash);
     sim_heap_add(&w->heap, w->now_us + sim_below(&w->random, 2 * w->options.fault_us), REAL_FAULT, 0, 0, 0);
 }
 
@@ -305,6 +308,15 @@ static void on_timer(struct real_world *w, const struct sim_event *event)
     real_turn(w, event->a);
 }
 
+/* A snapshot's way has many steps: each is a moment for trouble. */
+static void disk_done(struct real_world *w, uint32_t i, uint32_t queue)
+{
+    real_disk_done(w, i, queue);
+    bool step = queue == 2 || (real_is_up(w, i) && fetch_installing(w->node[i].node));
+    if (step && !w->healed)
+        real_snapshot_fault(w, crash);
+}
+
 static void on_node_event(struct real_world *w, const struct sim_event *event)
 {
     struct real_node *m = &w->node[event->a];
@@ -321,7 +333,7 @@ static void on_node_event(struct real_world *w, const struct sim_event *event)
         break;
     case REAL_DISK:
         if (real_is_up(w, event->a))
-            real_disk_done(w, event->a, event->c);
+            disk_done(w, event->a, event->c);
         break;
     default:
         on_timer(w, event);
@@ -393,6 +405,7 @@ static void heal(struct real_world *w)
     memset(w->clogged_until, 0, sizeof w->clogged_until);
     TRACE("%10" PRIu64 "  all is well again", w->now_us);
     send_away(w);
+    real_snapshot_heal(w);
     for (uint32_t i = 0; i < w->options.n; i++) {
         struct real_node *m = &w->node[i];
         m->stalled_until_us = 0;
@@ -454,6 +467,8 @@ static void must_converge(struct real_world *w, const char *when)
             least = w->node[i].applied;
     uint64_t end = w->now_us + patience_us(w) + 2500 * (uint64_t)w->options.timeout_ms + 1000000 +
                    10000 * (w->committed - least);
+    if (w->options.log_keep != UINT64_MAX) /* and a snapshot may have to be fetched anew */
+        end += 2 * patience_us(w);
     while (!converged(w)) {
         MUST(w->now_us < end, "I13: not converged %s", when);
         happen(w);

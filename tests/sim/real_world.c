@@ -112,15 +112,18 @@ static void run_turn(struct real_world *w, struct real_node *m, void *arg)
 static void disk_start(struct real_world *w, uint32_t i)
 {
     struct real_node *m = &w->node[i];
-    for (int state = 0; state < 2; state++) {
-        if (m->writing[state] || memory_disk_unwritten(m->disk, state) == 0)
+    for (uint32_t queue = 0; queue < 3; queue++) {
+        size_t n = queue == 2 ? memory_disk_unwritten_snapshot(m->disk)
+                              : memory_disk_unwritten(m->disk, queue == 1);
+        if (m->writing[queue] || n == 0)
             continue;
-        uint32_t most = state ? w->options.state_us : w->options.log_us;
+        uint32_t most = queue == 0 ? w->options.log_us
+                        : queue == 1 ? w->options.state_us : w->options.state_us / 8;
         uint64_t at = w->now_us + sim_between(&w->random, 20, 20 + (w->healed ? 3000 : most));
         if (at < m->stalled_until_us)
             at = m->stalled_until_us;
-        m->writing[state] = true;
-        sim_heap_add(&w->heap, at, REAL_DISK, i, m->life, (uint32_t)state);
+        m->writing[queue] = true;
+        sim_heap_add(&w->heap, at, REAL_DISK, i, m->life, queue);
     }
 }
 
@@ -250,13 +253,16 @@ void real_submit(struct real_world *w, struct real_op *op)
     real_turn(w, node);
 }
 
-void real_disk_done(struct real_world *w, uint32_t i, bool state)
+void real_disk_done(struct real_world *w, uint32_t i, uint32_t queue)
 {
     struct real_node *m = &w->node[i];
-    m->writing[state] = false;
-    memory_disk_write(m->disk, state);
+    m->writing[queue] = false;
+    if (queue == 2)
+        memory_disk_write_snapshot(m->disk);
+    else
+        memory_disk_write(m->disk, queue == 1);
     /* a writer that is free takes all that is queued, as one write */
-    while (sim_below(&w->random, 2) == 0 && memory_disk_write(m->disk, state))
+    while (queue < 2 && sim_below(&w->random, 2) == 0 && memory_disk_write(m->disk, queue == 1))
         ;
     real_check_stored(w, i);
     real_turn(w, i);
@@ -276,7 +282,9 @@ static struct node_config config_of(struct real_world *w, uint32_t i)
                                   .heartbeat_ms = o->heartbeat_ms,
                                   .batch_entries = o->batch_entries,
                                   .flush_ms = o->flush_ms,
-                                  .log_keep = UINT64_MAX,
+                                  .log_keep = o->log_keep,
+                                  .snapshot_part = o->snapshot_part,
+                                  .snapshot_rate = o->snapshot_rate,
                                   .log_keep_bytes = UINT64_MAX,
                                   .pending_bytes_max = o->pending_bytes_max,
                                   .seed = sim_draw(&w->random),
@@ -298,7 +306,7 @@ static void be_born(struct real_world *w, struct real_node *m, void *arg)
     struct birth *birth = arg;
     (void)w;
     struct node_host host = { now_ms, now_us, wall_ms, wake, on_refused, NULL, on_damaged, m };
-    birth->err = node_new(&birth->config, &host, m->log, m->state, NULL, &m->network, &m->node,
+    birth->err = node_new(&birth->config, &host, m->log, m->state, m->snapshots, &m->network, &m->node,
                           birth->message);
 }
 
@@ -308,8 +316,10 @@ void real_restart(struct real_world *w, uint32_t i)
     if (real_is_up(w, i))
         return;
     struct storage_options storage = { .wake = storage_wake, .wake_arg = m };
+    real_snapshot_start(w, i);
     m->log = log_memory_open(m->disk, &storage);
     m->state = state_memory_open(m->disk, &storage);
+    m->snapshots = snapshot_memory_open(m->disk, &storage);
     memory_disk_identity(m->disk, &m->identity);
     static struct birth birth;
     birth = (struct birth){ .config = config_of(w, i) };
@@ -351,6 +361,7 @@ void real_crash(struct real_world *w, uint32_t i, size_t kept_log, size_t kept_s
     w->marks[REAL_FLUSHES] += stats.flushes;
     w->marks[REAL_DIGESTS_AGREED] += stats.digests_agreed;
     w->marks[REAL_FORWARDS] += stats.forwarded_out;
+    real_snapshot_count(w, &stats);
     m->dying = true;
     real_node_lost(w, i);
     memory_disk_crash(m->disk, kept_log, kept_state);
@@ -358,7 +369,7 @@ void real_crash(struct real_world *w, uint32_t i, size_t kept_log, size_t kept_s
     m->dying = false;
     m->node = NULL;
     m->paused = m->woken = m->storage_woken = m->refused = false;
-    m->writing[0] = m->writing[1] = false;
+    memset(m->writing, 0, sizeof m->writing);
     m->timer_us = UINT64_MAX;
     m->stalled_until_us = 0;
     m->life++;

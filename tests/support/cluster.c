@@ -16,6 +16,8 @@ struct packet {
 };
 TAILQ_HEAD(packets, packet);
 
+enum { QUEUE_LOG, QUEUE_STATE, QUEUE_SNAPSHOT, DISK_QUEUES };
+
 struct outgoing { /* frames of one turn to one peer on one lane */
     struct blob *frames[512];
     uint32_t n;
@@ -29,10 +31,11 @@ struct member {
     struct identity identity;
     struct log_store *log;
     struct state_store *state;
+    struct snapshot_store *snapshots;
     struct node *node;
     struct network_events events;
     bool woken, storage_woken, held;
-    uint64_t disk_at_ms[2]; /* when the oldest write of log, state reaches the disk; 0: none */
+    uint64_t disk_at_ms[DISK_QUEUES]; /* when the oldest job of each is done; 0: none */
     struct outgoing out[CLUSTER_NODES_MAX][LANES];
     char refused[REFUSAL_MAX], removed[REFUSAL_MAX];
     bool joined; /* it was told the members, when it joined: */
@@ -241,6 +244,7 @@ static void start(struct cluster *cluster, uint32_t i)
     member->network.ops = &net_ops;
     member->log = log_memory_open(member->disk, &storage);
     member->state = state_memory_open(member->disk, &storage);
+    member->snapshots = snapshot_memory_open(member->disk, &storage);
     memory_disk_identity(member->disk, &member->identity);
     if (member->moved_to[0] != '\0')
         memcpy(member->identity.raft_addr, member->moved_to, sizeof member->moved_to);
@@ -267,7 +271,8 @@ static void start(struct cluster *cluster, uint32_t i)
                               member };
     char message[STORAGE_MESSAGE_MAX];
     member->refused[0] = '\0';
-    enum err err = node_new(&config, &host, member->log, member->state, NULL, &member->network,
+    enum err err = node_new(&config, &host, member->log, member->state, member->snapshots,
+                            &member->network,
                             &member->node, message);
     ASSERT(err == OK);
     member->events = node_network_events(member->node);
@@ -364,7 +369,7 @@ void cluster_crash(struct cluster *cluster, uint32_t i, size_t kept)
     node_free(member->node);
     member->node = NULL;
     drop_outgoing(member);
-    member->disk_at_ms[0] = member->disk_at_ms[1] = 0;
+    memset(member->disk_at_ms, 0, sizeof member->disk_at_ms);
     member->woken = member->storage_woken = false;
 }
 
@@ -415,6 +420,12 @@ uint64_t cluster_now(const struct cluster *cluster)
     return cluster->now_ms;
 }
 
+static size_t unwritten(const struct memory_disk *disk, int queue)
+{
+    return queue == QUEUE_SNAPSHOT ? memory_disk_unwritten_snapshot(disk)
+                                   : memory_disk_unwritten(disk, queue == QUEUE_STATE);
+}
+
 static void turn(struct member *member)
 {
     struct cluster *cluster = member->cluster;
@@ -434,11 +445,11 @@ static void turn(struct member *member)
         for (int lane = 0; lane < LANES; lane++)
             if (member->out[to][lane].n > 0)
                 post(member, to, (enum lane)lane);
-    for (int state = 0; state < 2; state++)
-        if (!member->held && member->disk_at_ms[state] == 0 &&
-            memory_disk_unwritten(member->disk, state) > 0)
-            member->disk_at_ms[state] = cluster->now_ms + between(cluster, cluster->options.disk_min_ms,
-                                                                  cluster->options.disk_max_ms);
+    for (int queue = 0; queue < DISK_QUEUES; queue++)
+        if (!member->held && member->disk_at_ms[queue] == 0 && unwritten(member->disk, queue) > 0)
+            member->disk_at_ms[queue] =
+                cluster->now_ms + between(cluster, cluster->options.disk_min_ms,
+                                          cluster->options.disk_max_ms);
 }
 
 static void turn_all(struct cluster *cluster)
@@ -456,9 +467,9 @@ static uint64_t next_event(struct cluster *cluster)
         struct member *member = &cluster->members[i];
         if (member->node != NULL && node_deadline(member->node) < next)
             next = node_deadline(member->node);
-        for (int state = 0; state < 2; state++)
-            if (member->disk_at_ms[state] != 0 && member->disk_at_ms[state] < next)
-                next = member->disk_at_ms[state];
+        for (int queue = 0; queue < DISK_QUEUES; queue++)
+            if (member->disk_at_ms[queue] != 0 && member->disk_at_ms[queue] < next)
+                next = member->disk_at_ms[queue];
     }
     return next;
 }
@@ -467,11 +478,14 @@ static void happen(struct cluster *cluster)
 {
     for (uint32_t i = 0; i < cluster->options.n; i++) {
         struct member *member = &cluster->members[i];
-        for (int state = 0; state < 2; state++) {
-            if (member->disk_at_ms[state] == 0 || member->disk_at_ms[state] > cluster->now_ms)
+        for (int queue = 0; queue < DISK_QUEUES; queue++) {
+            if (member->disk_at_ms[queue] == 0 || member->disk_at_ms[queue] > cluster->now_ms)
                 continue;
-            member->disk_at_ms[state] = 0;
-            memory_disk_write(member->disk, state);
+            member->disk_at_ms[queue] = 0;
+            if (queue == QUEUE_SNAPSHOT)
+                memory_disk_write_snapshot(member->disk);
+            else
+                memory_disk_write(member->disk, queue == QUEUE_STATE);
         }
     }
     struct packet *packet = TAILQ_FIRST(&cluster->packets);
@@ -583,7 +597,7 @@ void cluster_hold_disk(struct cluster *cluster, uint32_t i, bool held)
 {
     cluster->members[i].held = held;
     if (held)
-        cluster->members[i].disk_at_ms[0] = cluster->members[i].disk_at_ms[1] = 0;
+        memset(cluster->members[i].disk_at_ms, 0, sizeof cluster->members[i].disk_at_ms);
 }
 
 /* ---- clients */
