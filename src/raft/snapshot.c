@@ -110,7 +110,7 @@ static bool is_installable(const struct raft *r, raft_index last, raft_term last
  * entire log".  What is discarded was never committed: it stood behind an entry that another one is
  * committed in place of.
  *
- * Term and vote are not touched (B3, B4); nor is the role: a candidate's request named a log that has
+ * Term and vote are not touched (B3, B4); nor, as a rule, is the role: a candidate's request named a log that has
  * been replaced, but if that elects it, then no snapshot of an entry committed in an earlier term can
  * have been new to it. */
 enum raft_status on_installed(struct raft *r, raft_index last, raft_term last_term,
@@ -135,6 +135,8 @@ enum raft_status on_installed(struct raft *r, raft_index last, raft_term last_te
     r->update->save.base_term = last_term;
     r->update->save.keep = keep;
     members_install(r, last, members, keep);
+    if (r->role != RAFT_FOLLOWER && !may_campaign(r)) /* it has no say any more */
+        become_follower(r, r->term, 0);
     if (r->leader != 0) {
         struct raft_msg *reply = raft_message(r, RAFT_APPEND_REPLY, r->leader);
         reply->append_reply.ok = true;

@@ -539,6 +539,31 @@ START_TEST(installing_changes_neither_term_nor_vote_nor_role)
 }
 END_TEST
 
+/* Its own configuration was an old one: the snapshot's has no place for it. */
+START_TEST(a_candidate_without_a_say_in_the_snapshots_configuration_gives_up)
+{
+    bench_init(&b, 3, 0);
+    bench_boot(&b, 4, 0, 0, TERMS(1, 1));
+    bench_become_candidate(&b);
+    bench_persist(&b);
+    struct raft_members others = { .n = 2, .at = { { .id = 2, .voter = true },
+                                                   { .id = 3, .voter = true } } };
+    struct raft_event event = { .type = RAFT_INSTALLED };
+    event.installed.last = 9;
+    event.installed.last_term = 4;
+    event.installed.members = &others;
+    ck_assert_int_eq(bench_step(&b, event), RAFT_OK);
+    ck_assert(b.u.what & RAFT_NEW_MEMBERS);
+    ck_assert_int_eq(b.u.role, RAFT_FOLLOWER);
+    ck_assert_uint_eq(b.u.term, 5);
+    ck_assert_uint_eq(b.u.vote, BENCH_SELF);
+    bench_grant(&b, 2, 5);
+    bench_grant(&b, 3, 5);
+    ck_assert_int_eq(b.u.role, RAFT_FOLLOWER);
+    bench_fini(&b);
+}
+END_TEST
+
 /* B57: waiting for a snapshot takes nothing from a server but the entries. */
 START_TEST(who_waits_for_a_snapshot_votes_stands_and_takes_appends)
 {
@@ -623,6 +648,7 @@ int main(void)
         a_leader_installs_nothing,
         a_snapshot_of_a_term_that_has_not_come_is_refused,
         installing_changes_neither_term_nor_vote_nor_role,
+        a_candidate_without_a_say_in_the_snapshots_configuration_gives_up,
         who_waits_for_a_snapshot_votes_stands_and_takes_appends,
         who_needs_what_the_trail_has_forgotten_gets_a_snapshot,
         a_snapshot_before_a_forgotten_base_is_refused,
