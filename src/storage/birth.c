@@ -7,6 +7,7 @@
 #include "files.h"
 #include "lmdb_txn.h"
 #include "meta.h"
+#include "snapshot_check.h"
 #include "step.h"
 
 #include <errno.h>
@@ -28,34 +29,37 @@ static void put_rows(struct lmdb_txn *txn, MDB_dbi dbi, const struct meta_put *r
         lmdb_txn_put_meta(txn, dbi, &rows[i]);
 }
 
-static void write_log(struct lmdb_txn *txn, const struct identity *identity)
+static void write_log(struct lmdb_txn *txn, const struct birth *birth)
 {
-    struct meta_put rows[IDENTITY_ROWS + VOTE_ROWS];
-    meta_of_identity(identity, rows);
-    meta_of_vote(0, 0, rows + IDENTITY_ROWS);
+    struct meta_put rows[IDENTITY_ROWS + VOTE_ROWS], base[BASE_ROWS];
+    meta_of_identity(birth->identity, rows);
+    meta_of_vote(birth->info.term, 0, rows + IDENTITY_ROWS);
+    meta_of_base(birth->info.index, birth->info.term, base);
     lmdb_txn_database(txn, "log", MDB_CREATE | MDB_INTEGERKEY);
     MDB_dbi meta = lmdb_txn_database(txn, "meta", MDB_CREATE);
     put_rows(txn, meta, rows, IDENTITY_ROWS + VOTE_ROWS);
+    if (birth->info.index > 0)
+        put_rows(txn, meta, base, BASE_ROWS);
 }
 
-static void write_state(struct lmdb_txn *txn, const struct identity *identity)
+static void write_state(struct lmdb_txn *txn, const struct birth *birth)
 {
     struct meta_put rows[3];
     char incarnation[INCARNATION_TEXT];
-    meta_incarnation_text(identity->incarnation, incarnation);
+    meta_incarnation_text(birth->identity->incarnation, incarnation);
     meta_put_text(&rows[0], "format", STATE_FORMAT);
     meta_put_text(&rows[1], "incarnation", incarnation); /* ties it to its log */
-    meta_of_cluster(identity->cluster, &rows[2]);
+    meta_of_cluster(birth->identity->cluster, &rows[2]);
     MDB_dbi meta = lmdb_txn_database(txn, "meta", MDB_CREATE);
     put_rows(txn, meta, rows, 3);
     lmdb_txn_database(txn, "kv", MDB_CREATE);
     lmdb_txn_database(txn, "members", MDB_CREATE);
 }
 
-typedef void fill_fn(struct lmdb_txn *txn, const struct identity *identity);
+typedef void fill_fn(struct lmdb_txn *txn, const struct birth *birth);
 
 /* An environment, committed; LMDB flushes the data file, but not the names that lead to it. */
-static enum err make_environment(const char *path, fill_fn *fill, const struct identity *identity,
+static enum err make_environment(const char *path, fill_fn *fill, const struct birth *birth,
                                  char *message)
 {
     MDB_env *env;
@@ -65,7 +69,7 @@ static enum err make_environment(const char *path, fill_fn *fill, const struct i
         return err;
     storage_step("create: environment opened");
     lmdb_txn_begin(&txn, env);
-    fill(&txn, identity);
+    fill(&txn, birth);
     storage_step("create: before commit");
     int code = lmdb_txn_commit(&txn);
     storage_step("create: after commit");
@@ -75,7 +79,27 @@ static enum err make_environment(const char *path, fill_fn *fill, const struct i
     return code == 0 ? OK : storage_fail_code(message, code, "create", path);
 }
 
-static enum err build(const char *path, const struct identity *identity, char *message)
+/* The snapshot's pages become the state's file. */
+static enum err copy_snapshot(const char *state, const char *snapshot, char *message)
+{
+    char file[ENV_PATH_MAX];
+    MDB_env *env;
+    enum err err = snapshot_open(snapshot, MDB_NOSUBDIR | MDB_RDONLY | MDB_NOLOCK, 0, &env);
+    if (err != OK)
+        return storage_fail(message, err, "cannot read %.300s: %s", snapshot, err_text(err));
+    int code = files_join(file, state, "data.mdb");
+    int fd = code == 0 ? open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640) : -1;
+    if (fd < 0 && code == 0)
+        code = errno;
+    if (code == 0)
+        code = mdb_env_copyfd2(env, fd, 0);
+    mdb_env_close(env);
+    if (fd >= 0)
+        close(fd);
+    return code == 0 ? OK : storage_fail_code(message, code, "write", state);
+}
+
+static enum err build(const char *path, const struct birth *birth, char *message)
 {
     char log[ENV_PATH_MAX], state[ENV_PATH_MAX];
     int code = 0;
@@ -88,15 +112,17 @@ static enum err build(const char *path, const struct identity *identity, char *m
         code = files_join(state, path, BIRTH_DIRECTORY "/state");
     if (code != 0)
         return storage_fail_code(message, code, "create a node in", path);
-    enum err err = make_environment(log, write_log, identity, message);
+    enum err err = make_environment(log, write_log, birth, message);
+    if (err == OK && birth->snapshot != NULL)
+        err = copy_snapshot(state, birth->snapshot, message);
     if (err == OK)
-        err = make_environment(state, write_state, identity, message);
+        err = make_environment(state, write_state, birth, message);
     return err;
 }
 
-enum err birth_create(const char *path, const struct identity *identity, char *message)
+enum err birth_create(const char *path, const struct birth *birth, char *message)
 {
-    enum err err = build(path, identity, message);
+    enum err err = build(path, birth, message);
     if (err != OK)
         return err;
     int code = 0;

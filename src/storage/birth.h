@@ -6,8 +6,14 @@
 
 #define BIRTH_DIRECTORY "creating"
 
+struct birth {
+    const struct identity *identity;
+    const char *snapshot;      /* a verified file that the state begins with; NULL: empty */
+    struct snapshot_info info; /* of that file; the log begins behind it */
+};
+
 /* Makes `log` and `state` in the locked directory `path`, where neither is. */
-MUST_CHECK enum err birth_create(const char *path, const struct identity *identity, char *message);
+MUST_CHECK enum err birth_create(const char *path, const struct birth *birth, char *message);
 
 /* Removes what a creation that was cut short has left.  `whole`: `log` is there, so it was
  * finished but for its scaffold. */

@@ -3,6 +3,7 @@
 #include "files.h"
 #include "identity.h"
 #include "lmdb_env.h"
+#include "snapshot_check.h"
 #include "step.h"
 #include "swap.h"
 
@@ -194,13 +195,12 @@ static enum err settle(const char *path, struct identity *identity, bool *create
     }
     random_bytes(identity->incarnation, INCARNATION_SIZE);
     *created = true;
-    return birth_create(path, identity, message);
+    return birth_create(path, &(struct birth){ .identity = identity }, message);
 }
 
-enum err data_directory_open(const char *path, struct identity *identity,
-                             struct data_directory **out, char *message)
+/* Makes the way to `path` and looks what is there. */
+static enum err reach(const char *path, struct contents *found, char *message)
 {
-    struct contents found;
     message[0] = '\0';
     int code = make_all(path);
     if (code == ENOTDIR)
@@ -210,14 +210,22 @@ enum err data_directory_open(const char *path, struct identity *identity,
                             path);
     if (code != 0)
         return storage_fail_code(message, code, "create the data directory", path);
-    code = look(path, &found);
-    if (code != 0)
-        return storage_fail_code(message, code, "read", path);
+    code = look(path, found);
+    return code == 0 ? OK : storage_fail_code(message, code, "read", path);
+}
+
+enum err data_directory_open(const char *path, struct identity *identity,
+                             struct data_directory **out, char *message)
+{
+    struct contents found;
+    enum err err = reach(path, &found, message);
+    if (err != OK)
+        return err;
 
     struct data_directory *dir = memory_new(sizeof *dir);
     dir->lock_fd = -1;
     dir->path = memory_strdup(path);
-    enum err err = check_contents(path, &found, message);
+    err = check_contents(path, &found, message);
     if (err == OK)
         err = lock(path, &dir->lock_fd, message);
     if (err == OK)
@@ -243,4 +251,48 @@ void data_directory_close(struct data_directory *dir)
         close(dir->lock_fd); /* and so unlocks */
     free(dir->path);
     free(dir);
+}
+
+/* ---- from a snapshot */
+
+static enum err settle_restore(const char *path, struct identity *identity, struct birth *birth,
+                               char *message)
+{
+    struct contents found;
+    int code = look(path, &found);
+    if (code != 0)
+        return storage_fail_code(message, code, "read", path);
+    enum err err = check_contents(path, &found, message);
+    if (err == OK && found.log)
+        err = storage_fail(message, ERR_FOREIGN,
+                           "the directory %.300s holds a node already; choose another --data-dir, or "
+                           "move that one away",
+                           path);
+    if (err == OK && found.creating)
+        err = birth_clean(path, false, message);
+    if (err != OK)
+        return err;
+    random_bytes(identity->incarnation, INCARNATION_SIZE);
+    return birth_create(path, birth, message);
+}
+
+enum err data_directory_restore(const char *path, struct identity *identity, const char *file,
+                                bool adopt, struct snapshot_info *info, char *message)
+{
+    struct contents found;
+    struct birth birth = { .identity = identity, .snapshot = file };
+    int fd = -1;
+    enum err err = snapshot_file_examine(file, adopt ? NULL : &identity->cluster, info, message);
+    if (err == OK)
+        err = reach(path, &found, message);
+    if (err == OK)
+        err = check_contents(path, &found, message);
+    if (err == OK)
+        err = lock(path, &fd, message);
+    birth.info = *info;
+    if (err == OK)
+        err = settle_restore(path, identity, &birth, message);
+    if (fd >= 0)
+        close(fd);
+    return err;
 }

@@ -1,11 +1,15 @@
 /* snapshot_check.c - see snapshot_check.h. */
 #include "snapshot_check.h"
+#include "files.h"
 #include "meta.h"
 #include "state_env.h"
 #include "value.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 uint64_t snapshot_digest(uint64_t sum, uint64_t revision, uint64_t keys)
 {
@@ -165,4 +169,55 @@ enum err snapshot_walk(MDB_env *env, const struct snapshot_rows *rows)
     if (rows->has_digest && rows->info.digest != snapshot_digest(sum, rows->info.revision, keys))
         return ERR_CORRUPT;
     return OK;
+}
+
+/* ---- a file by itself */
+
+static enum err sum_file(const char *file, struct snapshot_info *info)
+{
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return lmdb_err(errno);
+    int code = files_checksum(fd, &info->size, &info->checksum);
+    close(fd);
+    return lmdb_err(code);
+}
+
+enum err snapshot_file_examine(const char *file, const uint64_t *cluster,
+                               struct snapshot_info *info, char *message)
+{
+    struct snapshot_rows rows = { 0 };
+    struct stat found;
+    MDB_env *env;
+    memset(info, 0, sizeof *info);
+    if (stat(file, &found) != 0)
+        return storage_fail(message, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO,
+                            "cannot read %.300s: %s; give the path of a snapshot", file,
+                            mdb_strerror(errno));
+    enum err err = found.st_size == 0
+                       ? ERR_CORRUPT
+                       : snapshot_open(file, MDB_NOSUBDIR | MDB_RDONLY | MDB_NOLOCK, 0, &env);
+    if (err == OK) {
+        err = snapshot_read_rows(env, &rows);
+        if (err == OK)
+            err = snapshot_walk(env, &rows);
+        mdb_env_close(env);
+        *info = rows.info;
+    }
+    if (err == OK)
+        err = sum_file(file, info);
+    if (err != OK)
+        return storage_fail(message, err, "%.300s is not a whole and sound snapshot: %s; take "
+                            "another one", file, err_text(err));
+    if (cluster != NULL && rows.has_cluster && rows.cluster != *cluster)
+        return storage_fail(message, ERR_FOREIGN,
+                            "%.200s is of cluster %016" PRIx64 ", not of %016" PRIx64
+                            "; take another one, or say that it is to be adopted",
+                            file, rows.cluster, *cluster);
+    return OK;
+}
+
+enum err snapshot_file_check(const char *file, struct snapshot_info *info, char *message)
+{
+    return snapshot_file_examine(file, NULL, info, message);
 }

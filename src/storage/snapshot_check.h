@@ -25,4 +25,8 @@ MUST_CHECK enum err snapshot_read_rows(MDB_env *env, struct snapshot_rows *out);
  * something does not match. */
 MUST_CHECK enum err snapshot_walk(MDB_env *env, const struct snapshot_rows *rows);
 
+/* As snapshot_file_check; `cluster` not NULL: ERR_FOREIGN if the file says another. */
+MUST_CHECK enum err snapshot_file_examine(const char *file, const uint64_t *cluster,
+                                          struct snapshot_info *info, char *message);
+
 #endif

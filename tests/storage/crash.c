@@ -90,6 +90,14 @@ static void forget(int fd)
 
 /* ---- steps */
 
+/* A file that was closed, and its number given to another, is left as it is. */
+static void undo_one(const struct undo *undo)
+{
+    struct stat file;
+    if (fstat(undo->fd, &file) == 0 && file.st_dev == undo->device && file.st_ino == undo->inode)
+        (void)!raw_pwrite(undo->fd, undo->before, undo->size, undo->offset);
+}
+
 _Noreturn static void die(const char *name)
 {
     snprintf(crash_shared->where, sizeof crash_shared->where, "%s", name);
@@ -97,7 +105,7 @@ _Noreturn static void die(const char *name)
     /* Newest first, so that what is undone is what was there before the oldest of them. */
     for (struct undo *undo = unflushed; undo != NULL; undo = undo->older)
         if (crash_random(&chance) % 2 == 0)
-            (void)!raw_pwrite(undo->fd, undo->before, undo->size, undo->offset);
+            undo_one(undo);
     kill(getpid(), SIGKILL);
     for (;;)
         pause();
@@ -175,6 +183,26 @@ ssize_t writev(int fd, const struct iovec *parts, int n)
         die("within a writev");
     }
     return result(syscall(SYS_writev, fd, parts, n));
+}
+
+/* LMDB copies an environment so. */
+ssize_t write(int fd, const void *data, size_t size)
+{
+    struct stat file;
+    if (crash_shared == NULL || fstat(fd, &file) != 0 || !S_ISREG(file.st_mode))
+        return syscall(SYS_write, fd, data, size);
+    pthread_mutex_lock(&mutex);
+    step("before a write");
+    if (refuse(crash_shared->fail_write))
+        return -1;
+    off_t at = lseek(fd, 0, SEEK_CUR);
+    if (at >= 0)
+        remember(fd, at, size);
+    if (size > 512 && due()) {
+        (void)!syscall(SYS_write, fd, data, size / 2);
+        die("within a write");
+    }
+    return result(syscall(SYS_write, fd, data, size));
 }
 
 static int flush_file(int fd, long number, const char *before, const char *after)

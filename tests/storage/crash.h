@@ -1,7 +1,7 @@
 /* crash.h - processes that die at a chosen step, and what they told before.
  *
  * A step is a storage_step of the storage sources, or a system call that changes a disk: this
- * program defines pwrite, writev, fdatasync, fsync, rename, mkdir, rmdir, unlink and ftruncate
+ * program defines pwrite, write, writev, fdatasync, fsync, rename, mkdir, rmdir, unlink and ftruncate
  * itself, and LMDB, a shared library, calls those.  At the chosen step the process kills
  * itself; with `power_loss`, each page that was written and not flushed is first undone or
  * kept, by chance. */
@@ -28,6 +28,7 @@ struct crash_shared {
     atomic_uint submitted, durable;     /* log jobs: all up to this number */
     atomic_uint handed, flushed;        /* state jobs */
     atomic_bool opened;
+    atomic_uint phase;     /* of test_crash_install */
     unsigned char incarnation[INCARNATION_SIZE];
 };
 

@@ -1,0 +1,216 @@
+/* test_offline.c - what commands do with a data directory or a snapshot file from outside. */
+#include "harness.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static struct harness a;
+static char file[128], base[64], path[128], message[STORAGE_MESSAGE_MAX];
+static struct identity identity;
+
+/* A state at index 42, term 6, with three keys; a copy of it at `file`, as a backup would be. */
+static void setup(void)
+{
+    struct state_change changes[] = {
+        set_text(TABLE_META, "applied_index", "42"), set_text(TABLE_META, "applied_term", "6"),
+        set_text(TABLE_META, "keys", "3"),           set_text(TABLE_META, "revision", "9"),
+        set_text(TABLE_KV, "a", "one"),              set_text(TABLE_KV, "b", "two"),
+        set_text(TABLE_KV, "c", "three"),            set_text(TABLE_MEMBERS, "m", "member"),
+    };
+    harness_init(&a, KIND_LMDB);
+    submit(&a, job_entries(1, 1, 50, 6, 30));
+    submit(&a, job_base(2, 40, 6));
+    flush(&a, changes, 8);
+    wait_log(&a, 2);
+    make_temporary(base);
+    snprintf(file, sizeof file, "%s/backup", base);
+    snprintf(path, sizeof path, "%s/restored", base);
+    struct snapshot_job copy = { .type = SNAPSHOT_COPY };
+    ck_assert_int_eq(snapshot_do(&a, &copy), OK);
+    struct snapshot_job read = { .type = SNAPSHOT_READ, .file = copy.file,
+                                 .size = SNAPSHOT_PART_MAX };
+    ck_assert_int_eq(snapshot_do(&a, &read), OK);
+    FILE *out = fopen(file, "w");
+    ck_assert_ptr_nonnull(out);
+    ck_assert_uint_eq(fwrite(read.bytes->data, 1, read.bytes->size, out), read.bytes->size);
+    fclose(out);
+    blob_unref(read.bytes);
+    identity = identity_example();
+}
+
+static void teardown(void)
+{
+    harness_fini(&a);
+    remove_tree(base);
+}
+
+static void flip(long at)
+{
+    FILE *out = fopen(file, "r+");
+    fseek(out, at, at < 0 ? SEEK_END : SEEK_SET);
+    int byte = getc(out);
+    fseek(out, -1, SEEK_CUR);
+    putc(byte ^ 1, out);
+    fclose(out);
+}
+
+static void expect_said(const char *part)
+{
+    ck_assert_msg(strstr(message, part) != NULL, "\"%s\" does not say \"%s\"", message, part);
+}
+
+START_TEST(a_directory_is_made_from_a_snapshot)
+{
+    struct snapshot_info info;
+    enum err err = data_directory_restore(path, &identity, file, false, &info, message);
+    ck_assert_msg(err == OK, "%s", message);
+    ck_assert_uint_eq(info.index, 42);
+    ck_assert_uint_eq(info.keys, 3);
+    struct harness b = { .kind = KIND_LMDB, .identity = identity_example(), .wake_fd = a.wake_fd };
+    ck_assert_uint_lt(strlen(path), sizeof b.dir);
+    memcpy(b.dir, path, strlen(path));
+    harness_open(&b);
+    ck_assert(!b.data_directory->created);
+    ck_assert_mem_eq(b.identity.incarnation, identity.incarnation, INCARNATION_SIZE);
+    ck_assert_mem_ne(b.identity.incarnation, a.identity.incarnation, INCARNATION_SIZE);
+    expect_bounds(&b, 42, 6, 42);
+    expect_meta(&b, "term", "6");
+    expect_meta(&b, "vote", "0000000000000000");
+    expect_value(&b, TABLE_META, "applied_index", "42");
+    expect_value(&b, TABLE_KV, "c", "three");
+    expect_value(&b, TABLE_MEMBERS, "m", "member");
+    harness_close(&b);
+    err = data_directory_restore(path, &identity, file, false, &info, message);
+    ck_assert_int_eq(err, ERR_FOREIGN); /* never over a node that is there */
+    expect_said("holds a node already");
+}
+END_TEST
+
+START_TEST(a_snapshot_of_another_cluster_must_be_adopted)
+{
+    struct snapshot_info info;
+    identity.cluster = 0xcc;
+    ck_assert_int_eq(data_directory_restore(path, &identity, file, false, &info, message),
+                     ERR_FOREIGN);
+    expect_said("cluster");
+    ck_assert_int_ne(access(path, F_OK), 0);
+    ck_assert_int_eq(data_directory_restore(path, &identity, file, true, &info, message), OK);
+    struct data_directory *dir;
+    ck_assert_int_eq(data_directory_open(path, &identity, &dir, message), OK);
+    data_directory_close(dir);
+}
+END_TEST
+
+START_TEST(a_damaged_snapshot_makes_nothing)
+{
+    struct snapshot_info info;
+    ck_assert_int_eq(snapshot_file_check(file, &info, message), OK);
+    ck_assert_int_eq(truncate(file, (off_t)info.size - 4096), 0);
+    ck_assert_int_eq(data_directory_restore(path, &identity, file, false, &info, message),
+                     ERR_CORRUPT);
+    expect_said("not a whole and sound snapshot");
+    FILE *text = fopen(file, "w");
+    fputs("no snapshot at all", text);
+    fclose(text);
+    ck_assert_int_eq(snapshot_file_check(file, &info, message), ERR_CORRUPT);
+    ck_assert_int_eq(truncate(file, 0), 0);
+    ck_assert_int_eq(snapshot_file_check(file, &info, message), ERR_CORRUPT);
+    unlink(file);
+    ck_assert_int_eq(snapshot_file_check(file, &info, message), ERR_NOT_FOUND);
+    ck_assert_int_ne(access(path, F_OK), 0);
+}
+END_TEST
+
+/* Wherever a value's byte lies: each flip in one is noticed. */
+START_TEST(a_flipped_bit_in_a_value_is_noticed)
+{
+    struct snapshot_info info;
+    char *all = memory_new(1 << 20);
+    FILE *in = fopen(file, "r");
+    size_t size = fread(all, 1, 1 << 20, in);
+    fclose(in);
+    char *at = memmem(all, size, "three", 5);
+    ck_assert_ptr_nonnull(at);
+    flip(at - all);
+    ck_assert_int_eq(snapshot_file_check(file, &info, message), ERR_CORRUPT);
+    free(all);
+}
+END_TEST
+
+struct seen {
+    unsigned rows, broken;
+    raft_index first, last;
+};
+
+static bool on_row(void *arg, struct slice key, struct slice stored, enum err err)
+{
+    struct seen *seen = arg;
+    seen->rows++;
+    seen->broken += err != OK;
+    if (slice_equal(key, slice_text("c")))
+        expect_slice(stored, "three");
+    return true;
+}
+
+static bool on_record(void *arg, raft_index index, struct slice record, enum err err)
+{
+    struct seen *seen = arg;
+    (void)record;
+    seen->first = seen->rows++ == 0 ? index : seen->first;
+    seen->last = index;
+    seen->broken += err != OK;
+    return seen->rows < 5;
+}
+
+START_TEST(a_running_nodes_directory_can_be_looked_at)
+{
+    struct directory_view *view;
+    struct view_space space;
+    struct seen kv = { 0 }, meta = { 0 }, log = { 0 }, later = { 0 };
+    /* Another process must look: LMDB opens an environment once in each. */
+    harness_close(&a);
+    ck_assert_int_eq(directory_view_open(a.dir, &view, message), OK);
+    ck_assert_int_eq(directory_view_table(view, TABLE_KV, on_row, &kv), OK);
+    ck_assert_uint_eq(kv.rows, 3);
+    ck_assert_uint_eq(kv.broken, 0);
+    ck_assert_int_eq(directory_view_log_meta(view, on_row, &meta), OK);
+    ck_assert_uint_ge(meta.rows, 9);
+    ck_assert_int_eq(directory_view_log(view, 0, on_record, &log), OK);
+    ck_assert_uint_eq(log.first, 41);
+    ck_assert_uint_eq(log.last, 45); /* as it was told to stop */
+    ck_assert_uint_eq(log.broken, 0);
+    ck_assert_int_eq(directory_view_log(view, 48, on_record, &later), OK);
+    ck_assert_uint_eq(later.rows, 3);
+    ck_assert_int_eq(directory_view_space(view, true, &space), OK);
+    ck_assert_uint_gt(space.file_bytes, 0);
+    ck_assert_uint_le(space.used_bytes, space.file_bytes);
+    ck_assert_uint_ge(space.entries, 3 + 1 + 6);
+    ck_assert_int_eq(directory_view_space(view, false, &space), OK);
+    ck_assert_uint_ge(space.entries, 10 + 9);
+    directory_view_close(view);
+    ck_assert_int_eq(directory_view_open(base, &view, message), ERR_NOT_FOUND);
+    expect_said("not a data directory");
+}
+END_TEST
+
+int main(void)
+{
+    if (access("/dev/shm", W_OK) == 0)
+        setenv("TMPDIR", "/dev/shm", 0);
+    Suite *suite = suite_create("offline");
+    TCase *tcase = tcase_create("from outside");
+    tcase_set_timeout(tcase, 60);
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, a_directory_is_made_from_a_snapshot);
+    tcase_add_test(tcase, a_snapshot_of_another_cluster_must_be_adopted);
+    tcase_add_test(tcase, a_damaged_snapshot_makes_nothing);
+    tcase_add_test(tcase, a_flipped_bit_in_a_value_is_noticed);
+    tcase_add_test(tcase, a_running_nodes_directory_can_be_looked_at);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
