@@ -80,6 +80,7 @@ enum holdfast_error {
     HOLDFAST_BROKEN_ANSWER, /* the connection broke, or the answer is not Holdfast's */
     HOLDFAST_SERVER_ERROR,  /* 500, or an error that this library does not know; see `code` */
     HOLDFAST_NO_MEMORY,
+    HOLDFAST_CONFLICT, /* 409: a change of the members that cannot be made now, or not so */
 };
 
 /* How a call ended.  For reads: applied when answered, else not applied. */
@@ -310,6 +311,12 @@ struct holdfast_result *holdfast_info(struct holdfast *db, const struct holdfast
 /* GET of any other document, "/stats", "/health", "/version": the text is in `json`. */
 struct holdfast_result *holdfast_document(struct holdfast *db, const char *path,
                                           const struct holdfast_call *call);
+
+/* Any other request of holdfast-api(7) that changes something: POST or DELETE, with a JSON body or
+ * without one (NULL data).  The text of the answer is in `json`. */
+struct holdfast_result *holdfast_request(struct holdfast *db, const char *method, const char *path,
+                                         struct holdfast_bytes json,
+                                         const struct holdfast_call *call);
 
 /* The base URLs that the handle knows, endpoints first.  Returns how many there are. */
 size_t holdfast_nodes(struct holdfast *db, char (*urls)[HOLDFAST_URL_MAX], size_t max);

@@ -28,8 +28,8 @@ struct node_peer {
 struct node_config {
     struct identity identity;
     char http_addr[ADDRESS_MAX + 1]; /* announced to clients */
-    /* The first configuration, this node included; of a node that joins: what it was told.  What
-     * the stores hold goes before it; may then be empty. */
+    /* The first configuration of the cluster; a node that joins is told it.  What the stores hold
+     * goes before it; may then be empty. */
     struct node_peer members[MEMBERS_MAX];
     uint32_t n_members;
     uint32_t election_min_ms, election_max_ms, heartbeat_ms;
@@ -186,6 +186,8 @@ struct node_member {
     char raft_addr[ADDRESS_MAX + 1], http_addr[ADDRESS_MAX + 1];
 };
 uint32_t node_members(const struct node *node, struct node_member *out /* MEMBERS_MAX */);
+/* What the cluster began with, as who joins must know it; false: that is not known here. */
+bool node_first_members(const struct node *node, struct configuration *out);
 /* It was a member once and is none any more. */
 bool node_was_removed(const struct node *node, raft_id id);
 

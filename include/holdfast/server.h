@@ -30,6 +30,9 @@ struct server;
  * `message` (HTTP_MESSAGE_MAX). */
 MUST_CHECK enum err server_new(struct event_base *base, const struct server_config *config,
                                struct node *node, struct server **out, char *message);
+/* Takes a request that came elsewhere, on the raft port: a node that wants to join knows that one
+ * alone.  An http_handler_fn; `server` as from server_new. */
+void server_handle(void *server, struct http_request *request);
 uint16_t server_port(const struct server *server); /* the one listened on */
 /* New requests are answered 503 shutting_down and their connections closed. */
 void server_stop(struct server *server);

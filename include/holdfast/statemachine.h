@@ -122,9 +122,12 @@ MUST_CHECK enum err statemachine_list(struct statemachine *sm, const struct list
 /* False: none is known yet.  `index`: the entry that it came from; 0: it was there at the start. */
 bool statemachine_configuration(const struct statemachine *sm, struct configuration *out,
                                 raft_index *index);
-/* What the cluster begins with, or what a member that joined was told: kept until an entry
- * replaces it.  Goes to the store with the next batch.  ASSERT: none is known. */
+/* What the cluster began with, the same on every node, also on one that joins later and gets the log
+ * from its first entry: kept until an entry replaces it, and besides for those who join (row
+ * `first`).  Goes to the store with the next batch.  ASSERT: none is known. */
 void statemachine_bootstrap(struct statemachine *sm, const struct configuration *configuration);
+/* What the cluster began with; false: that is not known. */
+bool statemachine_first_configuration(const struct statemachine *sm, struct configuration *out);
 /* This id was a member once and is none any more.  The last REMOVED_MAX are remembered. */
 enum { REMOVED_MAX = 64 };
 bool statemachine_was_removed(const struct statemachine *sm, raft_id id);

@@ -259,6 +259,9 @@ enum { STORAGE_MESSAGE_MAX = 512 };
 MUST_CHECK enum err data_directory_open(const char *path, struct identity *identity,
                                         struct data_directory **out, char *message);
 void data_directory_close(struct data_directory *dir);
+/* Whose directory it is, without opening it for use.  ERR_NOT_FOUND: nobody's yet; ERR_IO, ERR_CORRUPT
+ * or ERR_FOREIGN with a sentence. */
+MUST_CHECK enum err data_directory_identity(const char *path, struct identity *out, char *message);
 
 /* Of LMDB, as it runs: "0.9.24".  Main thread, at start. */
 const char *storage_version(void);

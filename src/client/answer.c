@@ -99,6 +99,10 @@ static const struct {
     { "shutting_down", HOLDFAST_SHUTTING_DOWN },
     { "state_differs", HOLDFAST_STATE_DIFFERS },
     { "timeout", HOLDFAST_TIMEOUT },
+    { "no_such_member", HOLDFAST_NOT_FOUND },
+    { "member_exists", HOLDFAST_CONFLICT },
+    { "quorum_at_risk", HOLDFAST_CONFLICT },
+    { "change_under_way", HOLDFAST_CONFLICT },
 };
 
 static bool read_outcome(const cJSON *error, enum holdfast_outcome *out)

@@ -342,6 +342,29 @@ struct holdfast_result *holdfast_document(struct holdfast *db, const char *path,
     return get_document(db, path, call, true, ANSWER_DOCUMENT);
 }
 
+struct holdfast_result *holdfast_request(struct holdfast *db, const char *method, const char *path,
+                                         struct holdfast_bytes json,
+                                         const struct holdfast_call *call)
+{
+    struct holdfast_call c = read_call(call);
+    struct buffer target = { 0 };
+    bool in_order = path != NULL && path[0] == '/';
+    for (const char *p = path; in_order && *p != '\0'; p++)
+        in_order = *p > ' ' && *p < 0x7f && *p != '#';
+    if (!in_order || (strcmp(method, "POST") != 0 && strcmp(method, "DELETE") != 0))
+        return refuse(result_new(), HOLDFAST_BAD_ARGUMENT,
+                      "the method is POST or DELETE, the path begins with / and is percent-encoded");
+    struct request request = { .method = method,
+                               .content_type = json.data != NULL ? "application/json" : NULL,
+                               .body = json,
+                               .has_body = json.data != NULL,
+                               .is_write = true,
+                               .takes_timeout = true,
+                               .wants_leader = true };
+    buffer_text(&target, path);
+    return finish(db, &request, &target, NULL, &c, ANSWER_DOCUMENT);
+}
+
 const char *holdfast_library_version(void)
 {
     return PACKAGE_VERSION;

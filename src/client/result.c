@@ -160,6 +160,8 @@ const char *holdfast_error_name(enum holdfast_error error)
         return "server_error";
     case HOLDFAST_NO_MEMORY:
         return "no_memory";
+    case HOLDFAST_CONFLICT:
+        return "conflict";
     }
     return "unheard_of";
 }

@@ -25,6 +25,8 @@ enum flag_id {
     ID_COUNT,
     ID_REVERSE,
     ID_FILE,
+    ID_FORCE,
+    ID_LEARNER,
 };
 
 static const struct flag_row {
@@ -44,6 +46,9 @@ static const struct flag_row {
     { "raw", NULL, "the bytes of the value alone, without a newline", ID_RAW, FLAG_RAW },
     { "percent", NULL, "keys are percent-encoded: a%20b, %00", ID_PERCENT, FLAG_PERCENT },
     { "file", "FILE", "read the operations from a file", ID_FILE, FLAG_FILE },
+    { "force", NULL, "remove or replace though no majority of the others answers", ID_FORCE,
+      FLAG_MEMBER },
+    { "learner", NULL, "add: it stays a learner, without a vote", ID_LEARNER, FLAG_MEMBER },
     { "consistency", "KIND", "linearizable (default), lease or stale", ID_CONSISTENCY, FLAG_READ },
     { "max-stale", "DURATION", "with stale: refuse what is older", ID_MAX_STALE, FLAG_READ },
     { "min-revision", "N", "wait until the node has this revision", ID_MIN_REVISION, FLAG_READ },
@@ -123,6 +128,12 @@ static bool set_flag(struct client_flags *flags, enum flag_id id, char *text, ch
         break;
     case ID_HELP:
         flags->help = true;
+        break;
+    case ID_FORCE:
+        flags->force = true;
+        break;
+    case ID_LEARNER:
+        flags->learner = true;
         break;
     case ID_RAW:
         flags->raw = true;

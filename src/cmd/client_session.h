@@ -31,6 +31,7 @@ struct client_flags {
     uint32_t limit; /* 0: all */
     bool keys_only, count, reverse;
     const char *file;
+    bool force, learner;
 };
 
 enum client_flag {
@@ -43,6 +44,7 @@ enum client_flag {
     FLAG_PREFIX = 1 << 6,
     FLAG_RANGE = 1 << 7, /* --start, --end, --limit, --keys-only, --count, --reverse */
     FLAG_FILE = 1 << 8,
+    FLAG_MEMBER = 1 << 9, /* --force, --learner */
 };
 
 /* Reads the flags in `accepted` among argv[1] and after; *first is the first argument that is
@@ -88,6 +90,8 @@ int client_status(struct session *session, const struct client_flags *flags, int
 int client_info(struct session *session, const struct client_flags *flags, int argc, char **argv);
 int client_stats(struct session *session, const struct client_flags *flags, int argc, char **argv);
 int client_health(struct session *session, const struct client_flags *flags, int argc, char **argv);
+int client_member(struct session *session, const struct client_flags *flags, int argc, char **argv);
+int client_leader(struct session *session, const struct client_flags *flags, int argc, char **argv);
 int client_shell(struct session *session, const struct client_flags *flags, int argc, char **argv);
 
 /* ---- client_output.c */

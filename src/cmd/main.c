@@ -24,6 +24,8 @@ static const struct command commands[] = {
     { "batch", "several operations, all or none", NULL },
     { "status", "what a node says of itself", NULL },
     { "info", "members and leader of the cluster", NULL },
+    { "member", "who belongs to the cluster: list, add, remove, promote, replace", NULL },
+    { "leader", "hand the leadership over", NULL },
     { "shell", "an interactive session", NULL },
     { "version", "versions of the program and its libraries", version_command },
     { "help", "this list, or help on one command", help_command },

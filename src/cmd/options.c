@@ -40,6 +40,17 @@ static bool parse_addresses(const struct spec *spec, const char *text, struct op
     return value_addresses(text, field(spec, out), why);
 }
 
+static bool parse_word(const struct spec *spec, const char *text, struct options *out, char *why)
+{
+    size_t size = strlen(text);
+    if (size == 0 || size > ADDRESS_MAX) {
+        snprintf(why, WHY_MAX, "a member is named by its name, its id or its raft address");
+        return false;
+    }
+    memcpy(field(spec, out), text, size + 1);
+    return true;
+}
+
 static bool parse_path(const struct spec *spec, const char *text, struct options *out, char *why)
 {
     size_t size = strlen(text);
@@ -106,6 +117,12 @@ static const struct spec specs[] = {
       AT(raft_addr), 0, 0, NULL },
     { "peers", "ADDRESS,...", "", "raft addresses of the other nodes; none: a cluster of one",
       parse_addresses, AT(peers), 0, 0, NULL },
+    { "join", "ADDRESS,...", "", "raft addresses of nodes of a cluster to become a member of",
+      parse_addresses, AT(join), 0, 0, NULL },
+    { "learner", NULL, "false", "join as a learner and stay one: all the data, no vote", parse_flag,
+      AT(learner), 0, 0, NULL },
+    { "replace", "MEMBER", NULL, "take the place of this member (name, id, raft address) in joining",
+      parse_word, AT(replace), 0, 0, NULL },
     { "data-dir", "DIR", "./data", "where nodes keep their data, each in its own directory",
       parse_path, AT(data_dir), 0, 0, NULL },
     { "config", "FILE", NULL, "read options from a file: name = value, a line each", parse_path,
@@ -284,7 +301,20 @@ static bool check_together(struct options *out, char *why)
         return false;
     }
     struct address_list *peers = &out->peers;
-    if (peers->n > 0 && (strncmp(out->raft_addr, "0.0.0.0:", 8) == 0 ||
+    if (peers->n > 0 && out->join.n > 0) {
+        snprintf(why, WHY_MAX, "peers begins a cluster, join enters one that is there: give one of "
+                 "them");
+        return false;
+    }
+    if (out->join.n == 0 && (out->learner || out->replace[0] != '\0')) {
+        snprintf(why, WHY_MAX, "%s goes with join alone", out->learner ? "learner" : "replace");
+        return false;
+    }
+    if (out->join.n > 0 && out->storage == STORAGE_MEMORY && out->replace[0] != '\0') {
+        snprintf(why, WHY_MAX, "a node that forgets everything cannot take a member's place");
+        return false;
+    }
+    if (peers->n + out->join.n > 0 && (strncmp(out->raft_addr, "0.0.0.0:", 8) == 0 ||
                          strncmp(out->raft_addr, "[::]:", 5) == 0)) {
         snprintf(why, WHY_MAX, "raft-addr is %s, which other nodes cannot reach: name the address "
                  "that stands in their peers", out->raft_addr);

@@ -22,6 +22,9 @@ struct options {
     char http_addr[ADDRESS_MAX + 1];
     char raft_addr[ADDRESS_MAX + 1];
     struct address_list peers;
+    struct address_list join; /* members of a cluster that is there already */
+    bool learner;             /* joins without ever asking for a vote */
+    char replace[ADDRESS_MAX + 1]; /* whose place is taken in joining, or "" */
     char data_dir[OPTION_PATH_MAX]; /* the node's own directory is data_dir/id */
     size_t storage;                 /* enum storage_kind */
     bool redirect;

@@ -51,12 +51,77 @@ static bool ids_differ(const struct node_config *config, char *why)
     return true;
 }
 
+void server_data_path(const struct options *options, char *out, size_t size)
+{
+    snprintf(out, size, "%s/%s", options->data_dir, options->id);
+}
+
+static void take_settings(struct process *process)
+{
+    const struct options *options = &process->options;
+    struct node_config *config = &process->config;
+    memcpy(config->http_addr, options->http_addr, sizeof config->http_addr);
+    config->election_min_ms = (uint32_t)options->election_min_ms;
+    config->election_max_ms = (uint32_t)options->election_max_ms;
+    config->heartbeat_ms = (uint32_t)options->heartbeat_ms;
+    config->batch_entries = (uint32_t)options->batch_entries;
+    config->flush_ms = (uint32_t)options->flush_ms;
+    config->log_keep = options->log_keep;
+    config->log_keep_bytes = LOG_KEEP_BYTES_MAX;
+    config->snapshot_rate = options->snapshot_rate;
+    config->pending_bytes_max = PENDING_BYTES_MAX;
+    config->pre_vote = config->check_quorum = true;
+    random_bytes(&config->seed, sizeof config->seed);
+}
+
+/* A directory that belongs to a cluster already says who this node is; a node that joins and has
+ * none is told.  *known: so it was; else the first configuration says it. */
+static bool join_identity(struct process *process, bool *known, char *why)
+{
+    const struct options *options = &process->options;
+    struct identity *identity = &process->config.identity;
+    char path[OPTION_PATH_MAX + NODE_NAME_MAX + 2], message[STORAGE_MESSAGE_MAX];
+    enum err err = ERR_NOT_FOUND;
+    server_data_path(options, path, sizeof path);
+    if (options->storage == STORAGE_LMDB)
+        err = data_directory_identity(path, identity, message);
+    if (err != OK && err != ERR_NOT_FOUND) {
+        snprintf(why, WHY_MAX, "%s", message);
+        return false;
+    }
+    *known = err == OK && (options->join.n > 0 ||
+                           (options->peers.n == 0 && server_has_joined(identity)));
+    if (*known && strcmp(identity->name, options->id) != 0) {
+        snprintf(why, WHY_MAX, "the data directory %.200s belongs to the node named %s, not to %s", path,
+                 identity->name, options->id);
+        return false;
+    }
+    if (*known) {
+        memcpy(process->stored_raft_addr, identity->raft_addr, sizeof identity->raft_addr);
+        return true;
+    }
+    memset(identity, 0, sizeof *identity);
+    if (options->join.n == 0)
+        return true;
+    *known = process->must_join = true;
+    memcpy(identity->name, options->id, sizeof identity->name);
+    memcpy(identity->raft_addr, options->raft_addr, sizeof identity->raft_addr);
+    memcpy(process->stored_raft_addr, options->raft_addr, sizeof options->raft_addr);
+    return true;
+}
+
 bool server_identity(struct process *process, char *why)
 {
     const struct options *options = &process->options;
     struct node_config *config = &process->config;
     struct identity *identity = &config->identity;
+    bool known;
 
+    take_settings(process);
+    if (!join_identity(process, &known, why))
+        return false;
+    if (known)
+        return true;
     add_member(config, options->raft_addr);
     for (uint32_t i = 0; i < options->peers.n; i++)
         add_member(config, options->peers.at[i]);
@@ -71,18 +136,6 @@ bool server_identity(struct process *process, char *why)
     identity->id = id_of_address(options->raft_addr);
     memcpy(identity->name, options->id, sizeof identity->name);
     memcpy(identity->raft_addr, options->raft_addr, sizeof identity->raft_addr);
-
-    memcpy(config->http_addr, options->http_addr, sizeof config->http_addr);
-    config->election_min_ms = (uint32_t)options->election_min_ms;
-    config->election_max_ms = (uint32_t)options->election_max_ms;
-    config->heartbeat_ms = (uint32_t)options->heartbeat_ms;
-    config->batch_entries = (uint32_t)options->batch_entries;
-    config->flush_ms = (uint32_t)options->flush_ms;
-    config->log_keep = options->log_keep;
-    config->log_keep_bytes = LOG_KEEP_BYTES_MAX;
-    config->snapshot_rate = options->snapshot_rate;
-    config->pending_bytes_max = PENDING_BYTES_MAX;
-    config->pre_vote = config->check_quorum = true;
-    random_bytes(&config->seed, sizeof config->seed);
+    memcpy(process->stored_raft_addr, options->raft_addr, sizeof options->raft_addr);
     return true;
 }

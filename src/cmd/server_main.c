@@ -10,6 +10,7 @@
 #include <event2/event.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,6 +22,7 @@ enum {
     PEER_PARK_MS = 20, /* what waits behind an exchange that gets no answer waits so long */
     STOP_LOOK_MS = 10,
     IDLE_LOOKS = 3,      /* at the first, the last answers may still be on their way out */
+    REMOVED_STOP_MS = 1000,
     STOP_GRACE_MS = 500, /* beyond the node's own time: to send the last answers */
 };
 
@@ -43,6 +45,14 @@ static void on_stop_timer(int fd, short what, void *arg)
         loop_event_add_ms(process->stop_timer, STOP_LOOK_MS);
 }
 
+static void begin_stop(struct process *process, uint64_t timeout_ms)
+{
+    process->stop_deadline_ms = clock_monotonic_ms() + timeout_ms + STOP_GRACE_MS;
+    server_stop(process->server);
+    node_stop(process->node, (uint32_t)timeout_ms);
+    loop_event_add_ms(process->stop_timer, STOP_LOOK_MS);
+}
+
 static void on_stop_signal(int number, short what, void *arg)
 {
     (void)what;
@@ -52,12 +62,9 @@ static void on_stop_signal(int number, short what, void *arg)
         _exit(EXIT_STATUS_OK); /* what was acknowledged is durable; the rest is as in a crash */
     }
     uint64_t timeout_ms = process->options.stop_timeout_ms;
-    process->stop_deadline_ms = clock_monotonic_ms() + timeout_ms + STOP_GRACE_MS;
     log_info("stopping", "signal=%s at_most_ms=%" PRIu64, number == SIGINT ? "INT" : "TERM",
              timeout_ms);
-    server_stop(process->server);
-    node_stop(process->node, (uint32_t)timeout_ms);
-    loop_event_add_ms(process->stop_timer, STOP_LOOK_MS);
+    begin_stop(process, timeout_ms);
 }
 
 /* The log level is what can be changed in a running node. */
@@ -167,7 +174,7 @@ static int open_lmdb(struct process *process, struct storage_options *options)
     if (!make_folder(asked->data_dir))
         return usage_error("the data directory %s cannot be made: %s", asked->data_dir,
                            strerror(errno));
-    snprintf(path, sizeof path, "%s/%s", asked->data_dir, asked->id);
+    server_data_path(asked, path, sizeof path);
 
     options->log_map_bytes = asked->log_map_bytes;
     options->state_map_bytes = asked->state_map_bytes;
@@ -194,13 +201,39 @@ static int open_stores(struct process *process)
     return open_lmdb(process, &options);
 }
 
+/* Who was removed stays away; who has moved remembers where to. */
+static int check_membership(struct process *process)
+{
+    struct log_store *log = process->log;
+    struct identity *identity = &process->config.identity;
+    char text[META_TEXT_MAX];
+    if (log->ops->meta_get(log, "removed", text) == OK) {
+        fprintf(stderr, "holdfast: this node was removed from its cluster: %s; to become a member again "
+                "it needs an empty data directory, and --join\n", text);
+        return EXIT_STATUS_REFUSED;
+    }
+    if (strcmp(process->stored_raft_addr, process->options.raft_addr) != 0) {
+        struct log_job *job = log_job_new(0, 1);
+        snprintf(job->meta[0].key, META_KEY_MAX, "raft_addr");
+        snprintf(job->meta[0].text, META_TEXT_MAX, "%s", process->options.raft_addr);
+        log->ops->submit(log, job);
+        log_info("the raft address has changed", "from=%s to=%s", process->stored_raft_addr,
+                 process->options.raft_addr);
+        memcpy(identity->raft_addr, process->options.raft_addr, sizeof identity->raft_addr);
+    }
+    return EXIT_STATUS_OK;
+}
+
 /* Clients may have what the node itself and its peers do not need. */
 static bool share_descriptors(struct process *process)
 {
     uint64_t limit = descriptors_limit();
     uint32_t wanted = (uint32_t)process->options.connections_max;
     struct descriptors *share = &process->descriptors;
-    if (!descriptors_share(limit, process->config.n_members - 1, wanted, share)) {
+    /* A node that joined knows its members later; most clusters are not larger than this. */
+    bool joined = process->stored_raft_addr[0] != '\0';
+    uint32_t others = joined ? VOTERS_MAX - 1 : process->config.n_members - 1;
+    if (!descriptors_share(limit, others, wanted, share)) {
         usage_error("this process may have %" PRIu64 " file descriptors, but the node needs %" PRIu64
                     " and more for more clients: raise the limit, as with ulimit -n 4096",
                     limit, share->needed);
@@ -238,6 +271,17 @@ static void refused(void *arg, const char *why)
     panic(EXIT_STATUS_REFUSED, "the cluster refuses this node: %s", why);
 }
 
+/* It is served out in order, as after a signal. */
+static void removed(void *arg, const char *why)
+{
+    struct process *process = (struct process *)(void *)((char *)arg - offsetof(struct process, loop));
+    log_warn("this node is no member of the cluster any more and stops",
+             "why=\"%s\" advice=\"its data directory can be deleted; to come back it needs an empty "
+             "one, and --join\"", why);
+    if (process->stop_deadline_ms == 0)
+        begin_stop(process, REMOVED_STOP_MS);
+}
+
 static void damaged(void *arg, enum err err)
 {
     (void)arg;
@@ -252,10 +296,19 @@ static int open_node(struct process *process)
     char message[STORAGE_MESSAGE_MAX];
     struct node_host host = loop_host(&process->loop);
     host.refused = refused;
+    host.removed = removed;
     host.damaged = damaged;
     enum err err = node_new(&process->config, &host, process->log, process->state,
                             process->snapshots, transport_network(process->transport), &process->node,
                             message);
+    char why[WHY_MAX];
+    /* It died after it was let in and before it had written down who the others are. */
+    if (err == ERR_NOT_FOUND && process->options.join.n > 0) {
+        if (!server_join(process, why))
+            return refuse_start(why);
+        err = node_new(&process->config, &host, process->log, process->state, process->snapshots,
+                       transport_network(process->transport), &process->node, message);
+    }
     if (err == OK)
         return EXIT_STATUS_OK;
     refuse_start(message);
@@ -297,8 +350,10 @@ static bool open_server(struct process *process)
         .storage = options->storage == STORAGE_MEMORY ? "memory" : "lmdb",
     };
     char message[HTTP_MESSAGE_MAX];
-    if (server_new(process->loop.base, &config, process->node, &process->server, message) == OK)
+    if (server_new(process->loop.base, &config, process->node, &process->server, message) == OK) {
+        transport_set_handler(process->transport, server_handle, process->server);
         return true;
+    }
     refuse_start(message);
     return false;
 }
@@ -312,7 +367,12 @@ static int open_all(struct process *process)
     if (!try_address(process, "--raft-addr", process->options.raft_addr) ||
         !try_address(process, "--http-addr", process->options.http_addr))
         return EXIT_STATUS_USAGE;
+    char why[WHY_MAX];
+    if (process->must_join && !server_join(process, why))
+        return refuse_start(why);
     int status = open_stores(process);
+    if (status == EXIT_STATUS_OK)
+        status = check_membership(process);
     if (status != EXIT_STATUS_OK)
         return status;
     if (!open_transport(process))
@@ -364,6 +424,8 @@ static void close_all(struct process *process)
         node_free(process->node);
     if (process->server != NULL)
         server_free(process->server);
+    if (process->transport != NULL)
+        transport_set_handler(process->transport, NULL, NULL);
     if (process->transport != NULL)
         transport_free(process->transport);
     if (process->disk != NULL)

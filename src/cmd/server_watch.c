@@ -6,11 +6,13 @@
 
 #include <event2/event.h>
 #include <inttypes.h>
+#include <string.h>
 
 enum {
     LOOK_MS = 200,         /* how often the leader is looked at */
     WAITING_FIRST_MS = 1000, /* an election may take so long without a word */
     WAITING_AGAIN_MS = 10000,
+    LEARNER_AGAIN_MS = 2000,
     HEARD_MS = 3000,       /* who was heard within this time counts as seen */
 };
 
@@ -20,6 +22,30 @@ static bool node_is_there(const struct process *process)
     return process->loop.node != NULL;
 }
 
+/* The place of who was heard of longest ago is given to somebody new. */
+static void note_heard(struct process *process, raft_id id)
+{
+    size_t n = sizeof process->heard / sizeof process->heard[0], place = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (process->heard[i].id == id) {
+            place = i;
+            break;
+        }
+        if (process->heard[i].ms < process->heard[place].ms)
+            place = i;
+    }
+    process->heard[place].id = id;
+    process->heard[place].ms = clock_monotonic_ms();
+}
+
+static bool heard_lately(const struct process *process, raft_id id, uint64_t now)
+{
+    for (size_t i = 0; i < sizeof process->heard / sizeof process->heard[0]; i++)
+        if (process->heard[i].id == id)
+            return now - process->heard[i].ms < HEARD_MS;
+    return false;
+}
+
 static enum verdict on_body(void *arg, const struct envelope *envelope, struct blob *body,
                             struct slice frames, char *why)
 {
@@ -27,9 +53,8 @@ static enum verdict on_body(void *arg, const struct envelope *envelope, struct b
     if (!node_is_there(process))
         return VERDICT_LATER;
     enum verdict verdict = process->events.on_body(process->events.arg, envelope, body, frames, why);
-    for (uint32_t i = 0; verdict != VERDICT_REFUSED && i < process->config.n_members; i++)
-        if (process->config.members[i].id == envelope->from)
-            process->heard_ms[i] = clock_monotonic_ms();
+    if (verdict != VERDICT_REFUSED)
+        note_heard(process, envelope->from);
     return verdict;
 }
 
@@ -84,13 +109,42 @@ static void tell_waiting(struct process *process, uint64_t now)
         (process->waiting_logged_ms != 0 && now - process->waiting_logged_ms < WAITING_AGAIN_MS))
         return;
     process->waiting_logged_ms = now;
-    const struct node_config *config = &process->config;
-    uint32_t seen = 1, majority = config->n_members / 2 + 1;
-    for (uint32_t i = 0; i < config->n_members; i++)
-        seen += process->heard_ms[i] != 0 && now - process->heard_ms[i] < HEARD_MS;
-    log_info(seen < majority ? "waiting for a majority" : "waiting for a leader",
-             "seen=%u of=%u needed=%u members=%s", seen, config->n_members, majority,
-             config->identity.members);
+    struct node_member members[MEMBERS_MAX];
+    uint32_t n = node_members(process->node, members), voters = 0, seen = 0;
+    char addresses[600] = "";
+    for (uint32_t i = 0; i < n; i++) {
+        size_t used = strlen(addresses);
+        if (!members[i].voter)
+            continue;
+        voters++;
+        seen += members[i].id == process->config.identity.id ||
+                heard_lately(process, members[i].id, now);
+        snprintf(addresses + used, sizeof addresses - used, "%s%s", used > 0 ? "," : "",
+                 members[i].raft_addr);
+    }
+    log_info(seen < voters / 2 + 1 ? "waiting for a majority" : "waiting for a leader",
+             "seen=%u of=%u needed=%u members=%s", seen, voters, voters / 2 + 1, addresses);
+}
+
+/* How far a node that joins has come. */
+static void tell_learner(struct process *process, const struct node_status *status, uint64_t now)
+{
+    if (status->voter) {
+        if (process->told_percent > 0)
+            log_info("now a voter", "index=%" PRIu64, status->applied);
+        process->told_percent = 0;
+        return;
+    }
+    if (status->leader_commit == 0 || (process->told_percent > 0 && now < process->learner_logged_ms))
+        return;
+    uint64_t part = 100 * status->applied / status->leader_commit;
+    unsigned percent = part > 100 ? 100 : (unsigned)part;
+    if (process->told_percent == percent + 1)
+        return;
+    process->told_percent = percent + 1;
+    process->learner_logged_ms = now + LEARNER_AGAIN_MS;
+    log_info("learner: catching up", "done=%u%% applied=%" PRIu64 " of=%" PRIu64, percent,
+             status->applied, status->leader_commit);
 }
 
 static void look(int fd, short what, void *arg)
@@ -103,6 +157,7 @@ static void look(int fd, short what, void *arg)
     struct node_status status;
     node_status(process->node, &status);
     uint64_t now = clock_monotonic_ms();
+    tell_learner(process, &status, now);
     if (status.leader != 0) {
         process->waiting_since_ms = now;
         process->waiting_logged_ms = 0;

@@ -94,6 +94,11 @@ uint32_t node_members(const struct node *node, struct node_member *out)
     return current->members.n;
 }
 
+bool node_first_members(const struct node *node, struct configuration *out)
+{
+    return statemachine_first_configuration(node->sm, out);
+}
+
 bool node_was_removed(const struct node *node, raft_id id)
 {
     return statemachine_was_removed(node->sm, id);

@@ -57,7 +57,9 @@ void call_abandon(struct call *call)
     struct problem problem;
     struct failure failure = { .problem = &problem, .outcome = OUTCOME_NOT_APPLIED };
 
-    if (call->op_out && call->op.type == OP_WRITE)
+    bool changes = call->op.type == OP_WRITE || call->op.type == OP_CHANGE ||
+                   call->op.type == OP_TRANSFER;
+    if (call->op_out && changes)
         failure.outcome = OUTCOME_UNKNOWN;
     problem_set(&problem, ERR_SHUTTING_DOWN, "", "this node stopped before the request was done");
     call_fail_with(call, &failure);
@@ -155,6 +157,24 @@ void call_submit_info(struct call *call, uint32_t timeout_ms, void (*finish)(str
 {
     call->op.type = OP_INFO;
     submit(call, timeout_ms, finish);
+}
+
+void call_submit_change(struct call *call, void (*finish)(struct call *))
+{
+    if (sent_to_leader(call))
+        return;
+    call->op.type = OP_CHANGE;
+    call->op.change = &call->change;
+    submit(call, call->options.timeout_ms, finish);
+}
+
+void call_submit_transfer(struct call *call, raft_id to, void (*finish)(struct call *))
+{
+    if (sent_to_leader(call))
+        return;
+    call->op.type = OP_TRANSFER;
+    call->op.target = to;
+    submit(call, call->options.timeout_ms, finish);
 }
 
 bool call_read_key(struct call *call)

@@ -33,7 +33,7 @@ struct route {
 };
 
 enum {
-    ROUTES_MAX = 24,
+    ROUTES_MAX = 32,
     STATUS_SLOTS = 24,
     HEALTH_TIMEOUT_MS = 1000, /* for the read in /health and the question to the leader */
     RETRY_AFTER_S = 1,
@@ -77,6 +77,7 @@ struct call {
     struct slice key; /* borrowed from the request */
 
     struct op op;
+    struct member_change change; /* of an OP_CHANGE */
     bool op_out;          /* the node has the op */
     struct blob *command; /* a reference of our own to what was submitted */
     void (*finish)(struct call *call);
@@ -102,6 +103,8 @@ void call_submit_write(struct call *call, const struct kv_op *ops, uint32_t n,
                        void (*finish)(struct call *));
 void call_submit_read(struct call *call, void (*finish)(struct call *));
 void call_submit_info(struct call *call, uint32_t timeout_ms, void (*finish)(struct call *));
+void call_submit_change(struct call *call, void (*finish)(struct call *)); /* call->change */
+void call_submit_transfer(struct call *call, raft_id to, void (*finish)(struct call *));
 
 /* The key of /kv/{key} or ?key=, into call->key.  False: the call has been answered. */
 bool call_read_key(struct call *call);
@@ -159,6 +162,11 @@ void kv_collection_get(struct call *call);    /* GET /kv: one key by ?key=, or a
 void kv_collection_delete(struct call *call); /* DELETE /kv: ?key= or ?prefix= */
 void list_get(struct call *call);
 void batch_post(struct call *call);
+void members_get(struct call *call);
+void members_add(struct call *call);
+void members_delete(struct call *call);
+void members_post(struct call *call);
+void members_leader(struct call *call);
 void info_cluster(struct call *call);
 void info_status(struct call *call);
 void info_version(struct call *call);

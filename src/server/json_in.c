@@ -82,6 +82,12 @@ static bool read_member(const cJSON *node, enum json_type type, const char *wher
                                node->string);
         value->count = (uint64_t)node->valuedouble;
         return true;
+    case JSON_BOOL:
+        if (!cJSON_IsBool(node))
+            return problem_set(problem, ERR_BAD_REQUEST, "",
+                               "%smember \"%s\" must be true or false", where, node->string);
+        value->count = cJSON_IsTrue(node) ? 1 : 0;
+        return true;
     case JSON_ARRAY:
         break;
     }

@@ -8,7 +8,7 @@
 
 struct cJSON;
 
-enum json_type { JSON_STRING, JSON_BASE64, JSON_COUNT, JSON_ARRAY };
+enum json_type { JSON_STRING, JSON_BASE64, JSON_COUNT, JSON_BOOL, JSON_ARRAY };
 
 /* One member that an object may have. */
 struct json_member_spec {
@@ -21,7 +21,7 @@ enum { JSON_MEMBERS_MAX = 16 };
 struct json_value {
     bool present;
     struct slice text;         /* STRING, and BASE64 decoded; lives as long as the tree */
-    uint64_t count;            /* COUNT: a whole number, not negative, below 2^53 */
+    uint64_t count;            /* COUNT: a whole number, not negative, below 2^53; BOOL: 0 or 1 */
     const struct cJSON *first; /* ARRAY: its first element or NULL */
 };
 

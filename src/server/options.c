@@ -202,6 +202,11 @@ static bool read_count_only(const struct parameter *p)
     return read_flag(p, &p->out->count_only);
 }
 
+static bool read_force(const struct parameter *p)
+{
+    return read_flag(p, &p->out->force);
+}
+
 static bool read_verbose(const struct parameter *p)
 {
     return read_flag(p, &p->out->verbose);
@@ -229,6 +234,7 @@ static const struct {
     { "order", OPTION_ORDER, read_order },
     { "count_only", OPTION_COUNT_ONLY, read_count_only },
     { "verbose", OPTION_VERBOSE, read_verbose },
+    { "force", OPTION_FORCE, read_force },
 };
 
 enum { PARAMETERS = sizeof table / sizeof table[0] };

@@ -28,6 +28,7 @@ enum option_bit {
     OPTION_ORDER = 1 << 14,
     OPTION_COUNT_ONLY = 1 << 15,
     OPTION_VERBOSE = 1 << 16,
+    OPTION_FORCE = 1 << 17,
 
     OPTIONS_FORWARDED = OPTION_TIMEOUT | OPTION_REDIRECT,
     OPTIONS_READ = OPTIONS_FORWARDED | OPTION_CONSISTENCY | OPTION_MAX_STALE | OPTION_MIN_REVISION,
@@ -43,7 +44,7 @@ struct option_defaults {
 struct options {
     uint32_t given; /* option bits */
     uint32_t timeout_ms;
-    bool redirect, raw, keys_only, count_only, descending, verbose;
+    bool redirect, raw, keys_only, count_only, descending, verbose, force;
     enum consistency consistency;
     uint64_t max_stale_ms; /* UINT64_MAX: any age */
     uint64_t min_revision;

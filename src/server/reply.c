@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 const int reply_statuses[STATUS_SLOTS] = {
-    200, 307, 400, 404, 405, 411, 412, 413, 414, 415, 429, 500, 503, 504,
+    200, 307, 400, 404, 405, 409, 411, 412, 413, 414, 415, 429, 500, 503, 504,
 };
 
 static void count(struct call *call, int status)
@@ -155,6 +155,8 @@ static const char *default_hint(enum err err, enum outcome outcome)
         return "holdfast-api(7) lists the limits";
     case ERR_KEY_NOT_FOUND:
         return "GET /kv?prefix= lists the keys that are there";
+    case ERR_NO_MEMBER:
+        return "GET /cluster/members lists them";
     case ERR_NO_ROUTE:
         return "GET / lists the paths that are there";
     case ERR_CONDITION_FAILED:

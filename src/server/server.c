@@ -76,6 +76,20 @@ enum err server_new(struct event_base *base, const struct server_config *config,
     return OK;
 }
 
+void server_handle(void *server, struct http_request *request)
+{
+    char body[1024];
+    bool joins = http_request_method(request) == HTTP_POST &&
+                 slice_equal(http_request_path(request), slice_text("/cluster/members"));
+    if (joins) {
+        call_begin(server, request);
+        return;
+    }
+    size_t size = reply_error_body("no_route", "this port is for the nodes of the cluster", body,
+                                   sizeof body);
+    http_reply(request, 404, "application/json", NULL, 0, slice_of(body, size));
+}
+
 uint16_t server_port(const struct server *server)
 {
     return http_server_port(server->http);

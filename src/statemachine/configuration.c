@@ -1,10 +1,11 @@
 /* configuration.c - who the members are, as of the applied index; and who were.
  *
- * Kept as text in two rows of TABLE_META, so that a snapshot carries it and people can read it:
+ * Kept as text in three rows of TABLE_META, so that a snapshot carries it and people can read it:
  *
  *     configuration   42 simple
  *                     0123456789abcdef voter localhost:9001
  *                     89abcdef01234567 learner,replaces=0123456789abcdef localhost:9004
+ *     first           the same, as it was at the birth of the cluster
  *     removed         76543210fedcba98 ...
  *
  * The first line tells the entry that it came from, and whether it is joint. */
@@ -13,7 +14,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static const char ROW[] = "configuration", ROW_REMOVED[] = "removed";
+static const char ROW[] = "configuration", ROW_FIRST[] = "first", ROW_REMOVED[] = "removed";
 
 enum { REMOVED_TEXT_MAX = REMOVED_MAX * 17 + 1 };
 
@@ -33,16 +34,22 @@ static int write_member(const struct configuration *configuration, uint32_t i, c
                     replaces, configuration->raft_addr[i]);
 }
 
-static void put_configuration(struct statemachine *sm)
+static void put_row(struct statemachine *sm, const char *row, raft_index index,
+                    const struct configuration *configuration)
 {
     static char text[CONFIGURATION_TEXT_MAX];
-    const struct raft_members *members = &sm->configuration.members;
-    int size = snprintf(text, sizeof text, "%" PRIu64 " %s\n", sm->configuration_index,
+    const struct raft_members *members = &configuration->members;
+    int size = snprintf(text, sizeof text, "%" PRIu64 " %s\n", index,
                         members->joint ? "joint" : "simple");
     for (uint32_t i = 0; i < members->n; i++)
-        size += write_member(&sm->configuration, i, text + size, sizeof text - (size_t)size);
+        size += write_member(configuration, i, text + size, sizeof text - (size_t)size);
     ASSERT(size > 0 && (size_t)size < sizeof text);
-    memcpy(pending_put(&sm->open, TABLE_META, slice_text(ROW), (size_t)size), text, (size_t)size);
+    memcpy(pending_put(&sm->open, TABLE_META, slice_text(row), (size_t)size), text, (size_t)size);
+}
+
+static void put_configuration(struct statemachine *sm)
+{
+    put_row(sm, ROW, sm->configuration_index, &sm->configuration);
 }
 
 static void put_removed(struct statemachine *sm)
@@ -147,6 +154,11 @@ enum err configuration_load(struct statemachine *sm)
     if (err != OK)
         return err;
     sm->configured = true;
+    raft_index index;
+    err = ops->get(sm->store, TABLE_META, slice_text(ROW_FIRST), &text);
+    sm->first_known = err == OK && parse_configuration(text, &index, &sm->first);
+    if (err != ERR_NOT_FOUND && !sm->first_known)
+        return err == OK ? ERR_CORRUPT : err;
     err = ops->get(sm->store, TABLE_META, slice_text(ROW_REMOVED), &text);
     if (err == ERR_NOT_FOUND)
         return OK;
@@ -206,9 +218,10 @@ void configuration_move(struct statemachine *sm, raft_id id, struct slice raft_a
 void statemachine_bootstrap(struct statemachine *sm, const struct configuration *configuration)
 {
     ASSERT(!sm->configured && configuration_valid(configuration));
-    sm->configuration = *configuration;
-    sm->configured = sm->bootstrapped = true;
+    sm->configuration = sm->first = *configuration;
+    sm->configured = sm->bootstrapped = sm->first_known = true;
     put_configuration(sm);
+    put_row(sm, ROW_FIRST, 0, configuration);
 }
 
 /* ---- looking */
@@ -221,6 +234,13 @@ bool statemachine_configuration(const struct statemachine *sm, struct configurat
     *out = sm->configuration;
     *index = sm->configuration_index;
     return true;
+}
+
+bool statemachine_first_configuration(const struct statemachine *sm, struct configuration *out)
+{
+    if (sm->first_known)
+        *out = sm->first;
+    return sm->first_known;
 }
 
 bool statemachine_was_removed(const struct statemachine *sm, raft_id id)

@@ -32,6 +32,8 @@ struct statemachine {
     bool configured;
     raft_index configuration_index;
     struct configuration configuration;
+    bool first_known;
+    struct configuration first;
     uint32_t n_removed;
     raft_id removed[REMOVED_MAX]; /* the latest last */
 

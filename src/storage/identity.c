@@ -5,7 +5,9 @@
 #include "meta.h"
 #include "rows.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static enum err check_format(const char *path, const char *found, const char *known, char *message)
 {
@@ -47,6 +49,40 @@ static enum err compare(const char *path, const struct meta_put *found,
         if (strcmp(theirs, mine) != 0)
             return differs(path, theirs, mine, checks[i].what, checks[i].advice, message);
     }
+    return OK;
+}
+
+static void copy_row(char *out, size_t size, const struct meta_put *row)
+{
+    snprintf(out, size, "%s", row->text);
+}
+
+enum err data_directory_identity(const char *path, struct identity *out, char *message)
+{
+    struct meta_put rows[IDENTITY_ROWS];
+    struct stat found;
+    char file[ENV_PATH_MAX];
+    memset(out, 0, sizeof *out);
+    if (snprintf(file, sizeof file, "%s/log/data.mdb", path) >= (int)sizeof file ||
+        stat(file, &found) != 0)
+        return ERR_NOT_FOUND;
+    meta_of_identity(out, rows);
+    for (unsigned i = 0; i < IDENTITY_ROWS; i++)
+        rows[i].text[0] = '\0';
+    enum err err = rows_read(path, "log", rows, IDENTITY_ROWS, message);
+    if (err == OK && rows[FORMAT].text[0] == '\0')
+        err = rows_foreign(path, message);
+    if (err == OK)
+        err = check_format(path, rows[FORMAT].text, LOG_FORMAT, message);
+    if (err != OK)
+        return err;
+    if (!meta_parse_id(rows[CLUSTER].text, &out->cluster) ||
+        !meta_parse_id(rows[ID].text, &out->id) ||
+        !meta_parse_incarnation(rows[INCARNATION].text, out->incarnation))
+        return storage_fail(message, ERR_CORRUPT, "the identity in %.300s/log is damaged", path);
+    copy_row(out->name, sizeof out->name, &rows[NAME]);
+    copy_row(out->raft_addr, sizeof out->raft_addr, &rows[RAFT_ADDR]);
+    copy_row(out->members, sizeof out->members, &rows[MEMBERS]);
     return OK;
 }
 

@@ -324,16 +324,18 @@ uint32_t cluster_newcomer(struct cluster *cluster, uint32_t via)
     uint32_t i = cluster->options.n++;
     ASSERT(i < CLUSTER_NODES_MAX);
     struct member *member = &cluster->members[i];
-    struct node_member members[MEMBERS_MAX];
+    struct configuration first;
     cluster->peers[i].id = draw(cluster) | 1;
     snprintf(cluster->peers[i].raft_addr, sizeof cluster->peers[i].raft_addr, "raft.test:%u", 9000 + i);
     member->cluster = cluster;
     member->self = i;
     member->joined = true;
-    member->n_told = node_members(cluster->members[via].node, members);
+    bool known = node_first_members(cluster->members[via].node, &first);
+    ASSERT(known);
+    member->n_told = first.members.n;
     for (uint32_t k = 0; k < member->n_told; k++) {
-        member->told[k] = (struct node_peer){ .id = members[k].id, .learner = !members[k].voter };
-        memcpy(member->told[k].raft_addr, members[k].raft_addr, sizeof member->told[k].raft_addr);
+        member->told[k] = (struct node_peer){ .id = first.members.at[k].id };
+        memcpy(member->told[k].raft_addr, first.raft_addr[k], sizeof member->told[k].raft_addr);
     }
     new_disk(cluster, i);
     start(cluster, i);

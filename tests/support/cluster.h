@@ -45,7 +45,7 @@ void cluster_restart(struct cluster *cluster, uint32_t i);
 void cluster_wipe(struct cluster *cluster, uint32_t i); /* a down node gets an empty disk */
 struct memory_disk *cluster_disk(struct cluster *cluster, uint32_t i);
 /* A node with an empty disk and a new id, as after the answer to its wish to join: it has been told
- * the members as node `via` knows them.  Returns its place; adding it is the caller's. */
+ * what the cluster began with, as node `via` knows it.  Returns its place; adding it is the caller's. */
 uint32_t cluster_newcomer(struct cluster *cluster, uint32_t via);
 raft_id cluster_id(struct cluster *cluster, uint32_t i);
 const char *cluster_raft_addr(struct cluster *cluster, uint32_t i);
