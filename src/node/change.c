@@ -10,6 +10,7 @@
 
 enum { /* op->node_state */
     CHANGE_WAITING,   /* for a leader, or for its turn */
+    CHANGE_ASKING,    /* who answers since op->node_b, when it began */
     CHANGE_PROPOSED,  /* op->node_a: the entry that began it */
     CHANGE_FORWARDED, /* op->node_a: to whom; op->node_b: request */
     CHANGE_HANDING,   /* op->node_a is to lose the leadership; op->node_b: given up then */
@@ -120,11 +121,16 @@ static void begin_change(struct node *node, struct op *op, uint64_t now_ms)
         refuse(node, op, ERR_CHANGE_UNDER_WAY);
         return;
     }
-    err = change->force ? OK : members_check_quorum(node, &wanted);
+    if (op->node_state != CHANGE_ASKING) {
+        op->node_state = CHANGE_ASKING;
+        op->node_b = now_ms;
+    }
+    /* Somebody who died a moment ago must not be counted on: who answers, answers a heartbeat. */
+    err = change->force ? OK : members_check_quorum(node, &wanted, op->node_b);
     if (err != OK) {
-        if (now_ms >= node->leader_since_ms + 2 * (uint64_t)node->config.election_max_ms)
+        if (now_ms >= op->node_b + 2 * (uint64_t)node->config.election_max_ms)
             refuse(node, op, err);
-        return; /* a young leader has not heard of everybody yet */
+        return;
     }
     if (removes_self(node, &wanted) && hand_over(node, 0, now_ms)) {
         op->node_state = CHANGE_HANDING;
@@ -236,10 +242,10 @@ void change_on_reply(struct node *node, raft_id from, const struct frame *frame)
 void change_role_changed(struct node *node)
 {
     struct op *op;
-    node->leader_since_ms = node_now(node);
     TAILQ_FOREACH (op, &node->changes, link) {
         bool lost = (op->node_state == CHANGE_FORWARDED && op->node_a != node->leader) ||
-                    (op->node_state == CHANGE_PROPOSED && node->role != RAFT_LEADER);
+                    ((op->node_state == CHANGE_PROPOSED || op->node_state == CHANGE_ASKING) &&
+                     node->role != RAFT_LEADER);
         bool any_other = change_of(op)->type == MEMBER_LEAD && change_of(op)->id == 0;
         if (lost && node->leader != 0) /* "let another one lead" must not be said twice */
             op->node_state = any_other ? CHANGE_HANDING : CHANGE_WAITING;
@@ -262,7 +268,7 @@ void change_pump(struct node *node, uint64_t now_ms)
             hand_on(node, op, now_ms);
         else if (op->node_state == CHANGE_WAITING && change_of(op)->type == MEMBER_LEAD)
             begin_lead(node, op, now_ms);
-        else if (op->node_state == CHANGE_WAITING)
+        else if (node->role == RAFT_LEADER && op->node_state != CHANGE_FORWARDED)
             begin_change(node, op, now_ms);
     }
 }
@@ -273,7 +279,7 @@ void change_expire(struct node *node, uint64_t now_ms)
     TAILQ_FOREACH_SAFE (op, &node->changes, link, next) {
         if (op->deadline_ms > now_ms)
             continue;
-        bool begun = op->node_state != CHANGE_WAITING;
+        bool begun = op->node_state != CHANGE_WAITING && op->node_state != CHANGE_ASKING;
         enum err err = node->stopping ? ERR_SHUTTING_DOWN
                        : begun       ? ERR_TIMEOUT
                                      : ERR_NO_LEADER;

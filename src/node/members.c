@@ -36,17 +36,28 @@ static bool progress_of(const struct node *node, raft_id id, struct raft_progres
     return false;
 }
 
-static bool reachable(const struct node *node, raft_id id)
+static bool heard_since(const struct node *node, raft_id id, uint64_t since_ms)
 {
     struct raft_progress progress;
     if (id == node->config.identity.id)
         return true;
     return progress_of(node, id, &progress) && progress.last_contact != 0 &&
-           node_now(node) - progress.last_contact < 2 * (uint64_t)node->config.election_max_ms;
+           progress.last_contact > since_ms;
+}
+
+static uint64_t ago(const struct node *node, uint64_t ms)
+{
+    uint64_t now_ms = node_now(node);
+    return now_ms > ms ? now_ms - ms : 0;
+}
+
+static bool reachable(const struct node *node, raft_id id)
+{
+    return heard_since(node, id, ago(node, 2 * (uint64_t)node->config.election_max_ms));
 }
 
 static enum err check_majority(struct node *node, const struct configuration *configuration,
-                               const char *which)
+                               const char *which, uint64_t since_ms)
 {
     const struct raft_members *members = &configuration->members;
     uint32_t voters = 0, reached = 0;
@@ -55,7 +66,7 @@ static enum err check_majority(struct node *node, const struct configuration *co
         if (!members->at[i].voter)
             continue;
         voters++;
-        if (reachable(node, members->at[i].id)) {
+        if (heard_since(node, members->at[i].id, since_ms)) {
             reached++;
             continue;
         }
@@ -71,10 +82,11 @@ static enum err check_majority(struct node *node, const struct configuration *co
                    voters, which, reached, voters / 2 + 1, missing);
 }
 
-enum err members_check_quorum(struct node *node, const struct configuration *wanted)
+enum err members_check_quorum(struct node *node, const struct configuration *wanted,
+                              uint64_t since_ms)
 {
-    enum err err = check_majority(node, wanted, "that there would be");
-    return err != OK ? err : check_majority(node, configs_current(node), "that there are");
+    enum err err = check_majority(node, wanted, "that there would be", since_ms);
+    return err != OK ? err : check_majority(node, configs_current(node), "that there are", since_ms);
 }
 
 /* ---- configurations, edited */
@@ -372,7 +384,9 @@ void members_policy(struct node *node, uint64_t now_ms)
     for (uint32_t i = 0; i < n; i++)
         if (!configs_current(node)->members.at[i].voter)
             any = look_at_learner(node, i, now_ms, &wanted) || any;
-    if (!any || members_check_quorum(node, &wanted) != OK || gives_way(node, &wanted, now_ms))
+    if (!any ||
+        members_check_quorum(node, &wanted, ago(node, 3 * (uint64_t)node->config.heartbeat_ms)) != OK ||
+        gives_way(node, &wanted, now_ms))
         return;
     if (members_propose(node, &wanted) == RAFT_OK)
         log_info("the learners that have caught up become voters", "voters=%u", voters_of(&wanted));

@@ -161,7 +161,6 @@ struct node {
     uint32_t n_changes;
     char change_why[CHANGE_WHY_MAX + 1];
     uint64_t policy_ms, hello_ms, handover_ms;
-    uint64_t leader_since_ms;
     bool removed;               /* and the runner has been told, or will be */
     raft_index leader_commit;
 
@@ -333,8 +332,10 @@ bool forward_repeated(struct node *node, raft_id from, uint64_t request);
  * nothing to do. */
 enum err members_wanted(struct node *node, const struct member_change *change,
                         struct configuration *out, bool *satisfied);
-/* ERR_QUORUM_AT_RISK, with the reason in node->change_why. */
-enum err members_check_quorum(struct node *node, const struct configuration *wanted);
+/* ERR_QUORUM_AT_RISK, with the reason in node->change_why: no majority of those voters, or of the
+ * present ones, has been heard of since then. */
+enum err members_check_quorum(struct node *node, const struct configuration *wanted,
+                              uint64_t since_ms);
 enum raft_status members_propose(struct node *node, const struct configuration *wanted);
 /* No change is under way. */
 bool members_settled(const struct node *node);

@@ -104,3 +104,9 @@ const struct identity *node_identity(const struct node *node)
 {
     return &node->identity;
 }
+
+bool node_first_members(const struct node *node, struct configuration *out)
+{
+    (void)node, (void)out;
+    return false;
+}
