@@ -338,6 +338,10 @@ const struct raft_members *raft_members(const struct raft *r, raft_index *index,
  * lead.  Returns how many of `out` (RAFT_MEMBERS_MAX places) it filled. */
 uint32_t raft_progress(const struct raft *r, struct raft_progress *out);
 
+/* A leader: when a majority had last answered it, in a joint configuration one of each; itself, if it
+ * is a voter, it answers at `now`.  0: it does not lead, or no majority has answered yet. */
+raft_msec raft_contact(const struct raft *r, raft_msec now);
+
 raft_index raft_last_index(const struct raft *r);
 raft_index raft_first_index(const struct raft *r);
 

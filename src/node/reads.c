@@ -31,31 +31,13 @@ void reads_note_leader(struct node *node, raft_index commit)
     }
 }
 
-/* The leader's own state is as fresh as the last time a majority let it be leader. */
-static uint64_t leader_fresh_ms(const struct node *node)
-{
-    struct raft_progress members[RAFT_MEMBERS_MAX];
-    uint32_t n = raft_progress(node->raft, members), voters = 0;
-    raft_msec contact[RAFT_MEMBERS_MAX];
-    for (uint32_t i = 0; i < n; i++) {
-        if (!members[i].voter)
-            continue;
-        raft_msec at = members[i].id == node->config.identity.id ? node_now(node)
-                                                                 : members[i].last_contact;
-        uint32_t place = voters++;
-        for (; place > 0 && contact[place - 1] < at; place--)
-            contact[place] = contact[place - 1];
-        contact[place] = at;
-    }
-    return voters > 0 ? contact[voters / 2] : 0;
-}
-
 uint64_t reads_staleness(struct node *node)
 {
-    uint64_t fresh = node->role == RAFT_LEADER ? leader_fresh_ms(node) : node->fresh_ms;
+    /* A leader's own state is as fresh as the last time a majority let it be leader. */
+    uint64_t now = node_now(node);
+    uint64_t fresh = node->role == RAFT_LEADER ? raft_contact(node->raft, now) : node->fresh_ms;
     if (fresh == 0)
         return UINT64_MAX; /* has never heard of a leader */
-    uint64_t now = node_now(node);
     return now > fresh ? now - fresh : 0;
 }
 

@@ -15,21 +15,21 @@ void heartbeat_all(struct raft *r)
     }
 }
 
-/* When a majority, this server included if it has a say, had last answered; the beginning of its
- * rule and of the configuration in use count as answers. */
-static raft_msec quorum_contact(const struct raft *r)
+raft_msec raft_contact(const struct raft *r, raft_msec now)
 {
     raft_msec contact[RAFT_MEMBERS_MAX];
-    for (uint32_t i = 0; i < r->members.n; i++) {
-        raft_msec heard = i == r->self ? r->now : r->progress[i].contact;
-        contact[i] = heard > r->quorum_since ? heard : r->quorum_since;
-    }
+    if (r->role != RAFT_LEADER)
+        return 0;
+    for (uint32_t i = 0; i < r->members.n; i++)
+        contact[i] = i == r->self ? now : r->progress[i].contact;
     return members_reached(r, contact);
 }
 
+/* The beginning of its rule and of the configuration in use count as answers of all. */
 static raft_msec quorum_deadline(const struct raft *r)
 {
-    return quorum_contact(r) + r->config.election_max_ms;
+    raft_msec contact = raft_contact(r, r->now);
+    return (contact > r->quorum_since ? contact : r->quorum_since) + r->config.election_max_ms;
 }
 
 void lead_tick(struct raft *r)

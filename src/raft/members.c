@@ -294,19 +294,6 @@ void members_committed(struct raft *r)
         use_latest(r);
 }
 
-static bool are_same(const struct raft_members *a, const struct raft_members *b)
-{
-    if (a->n != b->n || a->joint != b->joint)
-        return false;
-    for (uint32_t i = 0; i < a->n; i++) {
-        const struct raft_member *x = &a->at[i], *y = &b->at[i];
-        if (x->id != y->id || x->voter != y->voter || x->old_voter != y->old_voter ||
-            x->leaving != y->leaving)
-            return false;
-    }
-    return true;
-}
-
 void members_install(struct raft *r, raft_index last, const struct raft_members *members, bool keep)
 {
     uint32_t old = 0, n = 0;
@@ -322,11 +309,7 @@ void members_install(struct raft *r, raft_index last, const struct raft_members 
     memmove(&r->configs[1], &r->configs[old], n * sizeof r->configs[0]);
     r->configs[0] = base;
     r->n_configs = n + 1;
-    struct raft_members before = r->members;
     use_latest(r);
-    /* The votes that it has asked for were asked for under another configuration. */
-    if (r->role != RAFT_FOLLOWER && !are_same(&before, &r->members))
-        become_follower(r, r->term, 0);
 }
 
 const struct raft_members *raft_members(const struct raft *r, raft_index *index, bool *committed)

@@ -64,6 +64,7 @@ static void start(struct core_world *w)
         config.trace = n->config.trace;
         config.trace_arg = n->config.trace_arg;
         n->config = config;
+        n->base_members = w->members;
         n->clock = (struct sim_clock){ w->now_us, 1000000, 1000 };
         core_restart(w, i, 0);
     }

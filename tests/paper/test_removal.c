@@ -323,6 +323,26 @@ START_TEST(the_check_asks_both_majorities)
 }
 END_TEST
 
+START_TEST(the_last_contact_is_that_of_both_majorities)
+{
+    bench_lead(&b, "1v 2v 3v");
+    bench_tick(&b, 5);
+    bench_heartbeat_reply(&b, 2, 0);
+    raft_msec old = b.now;
+    ck_assert_uint_eq(raft_contact(b.raft, b.now), old);
+    bench_change(&b, "1v 4v 5v");
+    ck_assert_uint_eq(raft_contact(b.raft, b.now), 0); /* nobody new has answered yet */
+    bench_tick(&b, 3);
+    bench_heartbeat_reply(&b, 4, 0);
+    ck_assert_uint_eq(raft_contact(b.raft, b.now + 7), old);
+    bench_heartbeat_reply(&b, 3, 0);
+    ck_assert_uint_eq(raft_contact(b.raft, b.now + 7), b.now);
+    bench_become_follower_of(&b, 2, 9);
+    ck_assert_uint_eq(raft_contact(b.raft, b.now), 0);
+    bench_fini(&b);
+}
+END_TEST
+
 /* ---- reads */
 
 /* B34: rounds are counted under the configuration in use when they are. */
@@ -402,6 +422,7 @@ int main(void)
         a_newcomer_follows_a_leader_that_it_does_not_know,
         answers_of_strangers_are_not_heard,
         the_check_asks_both_majorities,
+        the_last_contact_is_that_of_both_majorities,
         reads_are_counted_under_the_configuration_in_use,
         reads_fail_when_the_leader_is_removed,
         leadership_goes_to_voters_of_the_new_configuration,

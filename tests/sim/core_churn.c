@@ -203,8 +203,6 @@ static bool draw_members(struct core_world *w, const struct raft_members *now, s
     uint32_t voters = 0;
     for (uint32_t i = 0; i < m->n; i++)
         voters += m->at[i].voter;
-    if (w->healed && voters > RAFT_VOTERS_MAX)
-        return false; /* else it is to be refused */
     return voters >= 3 || (voters > 0 && sim_below(r, 6) == 0);
 }
 
