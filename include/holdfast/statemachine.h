@@ -83,6 +83,10 @@ struct kv_item {
     uint64_t revision, create_revision, version;
 };
 
+/* An item from the bytes that stand in TABLE_KV of a store, for tools.  ERR_CORRUPT: it is none. */
+MUST_CHECK enum err statemachine_decode_item(struct slice key, struct slice bytes,
+                                             struct kv_item *out);
+
 /* Reads happen between begin and end, within one handler's call; slices live until end. */
 MUST_CHECK enum err statemachine_read_begin(struct statemachine *sm);
 void statemachine_read_end(struct statemachine *sm);

@@ -1,5 +1,6 @@
 /* client_output.c - how the client's subcommands read arguments, print answers and fail. */
 #include "client_session.h"
+#include "text.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -121,24 +122,6 @@ static void print_percent(const unsigned char *p, size_t size)
     }
 }
 
-/* Bytes of the printable UTF-8 character at p, 0 if there is none: control characters (C1 ones
- * too, which a terminal may obey) are not printable. */
-static size_t printable(const unsigned char *p, size_t left)
-{
-    if (p[0] >= ' ' && p[0] < 0x7f)
-        return 1;
-    size_t size = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-    if (p[0] < 0xc2 || p[0] > 0xf4 || left < size || (p[0] == 0xc2 && p[1] < 0xa0))
-        return 0;
-    for (size_t i = 1; i < size; i++) {
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    bool wrong = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-                 (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f);
-    return wrong ? 0 : size;
-}
-
 void client_print_bytes(struct holdfast_bytes bytes, bool percent)
 {
     const unsigned char *p = bytes.data;
@@ -147,7 +130,7 @@ void client_print_bytes(struct holdfast_bytes bytes, bool percent)
         return;
     }
     for (size_t i = 0; i < bytes.size;) {
-        size_t n = printable(p + i, bytes.size - i);
+        size_t n = text_printable(p + i, bytes.size - i);
         if (n > 0)
             fwrite(p + i, 1, n, stdout);
         else if (p[i] == '\n' || p[i] == '\t')

@@ -1,6 +1,8 @@
 /* row.c - rows of TABLE_KV to bytes and back.  The store below keeps a checksum of its own. */
 #include "row.h"
 
+#include <holdfast/statemachine.h>
+
 static void write_u64(unsigned char *out, uint64_t number)
 {
     for (unsigned i = 0; i < 8; i++)
@@ -34,4 +36,13 @@ enum err row_decode(struct slice bytes, struct row *out)
     out->version = read_u64(at + 16);
     out->value = slice_of(at + ROW_HEADER_SIZE, bytes.size - ROW_HEADER_SIZE);
     return OK;
+}
+
+enum err statemachine_decode_item(struct slice key, struct slice bytes, struct kv_item *out)
+{
+    struct row row;
+    enum err err = row_decode(bytes, &row);
+    if (err == OK)
+        *out = (struct kv_item){ key, row.value, row.revision, row.create_revision, row.version };
+    return err;
 }

@@ -174,6 +174,25 @@ enum err lmdb_env_open(const char *path, uint64_t map_bytes, bool create, MDB_en
     return OK;
 }
 
+/* LMDB believes its meta page; reading a page behind the file's end would be a SIGBUS. */
+int lmdb_check_length(MDB_env *env)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+    struct stat file;
+    int fd;
+    int code = mdb_env_info(env, &info);
+    if (code == 0)
+        code = mdb_env_stat(env, &stat);
+    if (code == 0)
+        code = mdb_env_get_fd(env, &fd);
+    if (code == 0 && fstat(fd, &file) != 0)
+        code = MDB_CORRUPTED;
+    if (code == 0 && (info.me_last_pgno + 1) * (uint64_t)stat.ms_psize > (uint64_t)file.st_size)
+        code = MDB_CORRUPTED;
+    return code;
+}
+
 uint64_t lmdb_map_bytes(MDB_env *env)
 {
     MDB_envinfo info;

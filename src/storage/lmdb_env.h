@@ -26,6 +26,9 @@ enum err storage_fail_code(char *message, int code, const char *what, const char
 MUST_CHECK enum err lmdb_env_open(const char *path, uint64_t map_bytes, bool create, MDB_env **out,
                                   char *message);
 
+/* 0, or MDB_CORRUPTED: the file is shorter than the pages that it tells of. */
+int lmdb_check_length(MDB_env *env);
+
 /* Bytes of the pages in use by the databases, the free list and the root. */
 uint64_t lmdb_used_bytes(MDB_txn *txn, const MDB_dbi *dbis, size_t n);
 uint64_t lmdb_map_bytes(MDB_env *env);

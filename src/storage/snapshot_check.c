@@ -19,25 +19,6 @@ uint64_t snapshot_digest(uint64_t sum, uint64_t revision, uint64_t keys)
     return sum + checksum(revision, slice_of(bytes, sizeof bytes));
 }
 
-/* LMDB believes its meta page; reading a page behind the file's end would be a SIGBUS. */
-static int check_length(MDB_env *env)
-{
-    MDB_envinfo info;
-    MDB_stat stat;
-    struct stat file;
-    int fd;
-    int code = mdb_env_info(env, &info);
-    if (code == 0)
-        code = mdb_env_stat(env, &stat);
-    if (code == 0)
-        code = mdb_env_get_fd(env, &fd);
-    if (code == 0 && fstat(fd, &file) != 0)
-        code = MDB_CORRUPTED;
-    if (code == 0 && (info.me_last_pgno + 1) * (uint64_t)stat.ms_psize > (uint64_t)file.st_size)
-        code = MDB_CORRUPTED;
-    return code;
-}
-
 enum err snapshot_open(const char *path, unsigned flags, uint64_t map_bytes, MDB_env **out)
 {
     MDB_env *env;
@@ -51,7 +32,7 @@ enum err snapshot_open(const char *path, unsigned flags, uint64_t map_bytes, MDB
     if (code == 0)
         code = mdb_env_open(env, path, MDB_NOTLS | flags, 0640);
     if (code == 0)
-        code = check_length(env);
+        code = lmdb_check_length(env);
     if (code != 0) {
         mdb_env_close(env);
         return lmdb_err(code);

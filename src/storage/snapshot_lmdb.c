@@ -24,8 +24,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define OUTGOING_DIRECTORY "snapshot"
-
 struct outgoing {
     uint64_t number; /* 0: a free place */
     int fd;

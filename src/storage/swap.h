@@ -7,6 +7,7 @@
 #define STATE_DIRECTORY "state"
 #define OLD_STATE_DIRECTORY "state.old"
 #define INCOMING_DIRECTORY "snapshot.incoming"
+#define OUTGOING_DIRECTORY "snapshot" /* copies that are being sent */
 
 /* In the data directory `path`: `state` becomes `state.old`, then the incoming one `state`; both
  * flushed.  Goes on where it was cut. 0 or errno. */

@@ -24,7 +24,7 @@ LIBC = LIBC_PURE | {
     "pthread.h", "signal.h", "spawn.h", "stdatomic.h", "stdio.h", "stdlib.h", "strings.h",
     "sys/epoll.h", "sys/eventfd.h", "sys/file.h", "sys/ioctl.h", "sys/mman.h", "sys/prctl.h",
     "sys/queue.h", "sys/random.h", "sys/resource.h", "sys/sendfile.h", "sys/socket.h",
-    "sys/stat.h", "sys/statvfs.h", "sys/syscall.h", "sys/time.h", "sys/types.h", "sys/uio.h",
+    "sys/stat.h", "sys/statvfs.h", "sys/syscall.h", "sys/sysmacros.h", "sys/time.h", "sys/types.h", "sys/uio.h",
     "sys/un.h", "sys/vfs.h", "sys/wait.h", "termios.h", "threads.h", "time.h", "unistd.h",
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
