@@ -90,6 +90,7 @@ void members_forget(struct statemachine *sm, raft_id id)
     uint32_t i = member_place(sm, id);
     if (i == sm->n_members || sm->members[i].id != id)
         return;
+    sm->sum -= item_at(sm, i, id);
     blob_unref(sm->members[i].announcement);
     sm->n_members--;
     memmove(&sm->members[i], &sm->members[i + 1], (sm->n_members - i) * sizeof sm->members[0]);

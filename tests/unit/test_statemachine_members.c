@@ -138,6 +138,9 @@ START_TEST(who_leaves_is_forgotten_and_remembered_as_gone)
     ck_assert_uint_eq(announced(&m), 2);
     ck_assert(statemachine_was_removed(m.sm, 2));
     restart(&m);
+    uint64_t walked;
+    ck_assert_int_eq(statemachine_walk_digest(m.sm, &walked), OK);
+    ck_assert_uint_eq(statemachine_digest(m.sm), walked); /* or no snapshot would verify */
     ck_assert_uint_eq(announced(&m), 2);
     ck_assert(statemachine_was_removed(m.sm, 2) && !statemachine_was_removed(m.sm, 1));
     ck_assert_int_eq(announce(&m, 2, "a:1"), ERR_BAD_REQUEST); /* late, and changes nothing */
