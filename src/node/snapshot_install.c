@@ -77,7 +77,6 @@ static void on_installed(void *arg)
     memset(node->digests.newest, 0, sizeof node->digests.newest); /* of the state before */
     memset(node->digests.asked, 0, sizeof node->digests.asked);
     digest_init(node);
-    digest_init(node);
     node->flush_job = NULL;
     node->flush_applied = 0;
     node->flushed_ms = node->applied_ms = node_now(node);
