@@ -95,7 +95,8 @@ class Membership:
             told = self.told()
             if told is not None and node.raft_addr not in told:
                 return True
-            self.ask(rng, "DELETE", f"/cluster/members/{node.name}")
+            # A node that has just come may not have told all the others its name yet.
+            self.ask(rng, "DELETE", f"/cluster/members/{rng.choice((node.name, node.raft_addr))}")
             return False
         self.until(is_out)
         if not node.running() and node.expected_status is None and rng.random() < 0.5:
@@ -304,7 +305,7 @@ class SnapshotCut(Background):
             away.start()
         if not self.wait(lambda: (away.status() or {}).get("snapshot_fetch"), 3):
             return
-        self.ending.wait(self.own.uniform(0, 1))
+        self.ending.wait(self.own.uniform(0, 0.5))
         self.run.count("snapshots cut short", bool((away.status() or {}).get("snapshot_fetch")))
         victim = self.own.choice((away, leader))
         self.tell(victim)

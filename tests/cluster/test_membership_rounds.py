@@ -151,7 +151,7 @@ class Rounds(chaos.Run):
         for connection in connections:
             connection.http.connect()
         for connection, node in zip(connections, both):
-            connection.http.request("DELETE", f"/cluster/members/{node.name}?timeout=15s")
+            connection.http.request("DELETE", f"/cluster/members/{node.raft_addr}?timeout=15s")
         accepted = []
         for connection, node in zip(connections, both):
             response = connection.http.getresponse()
