@@ -48,7 +48,7 @@ struct node_config {
 struct node_host {
     uint64_t (*now_ms)(void *arg);      /* monotonic */
     uint64_t (*now_us)(void *arg);      /* monotonic, for statistics only */
-    uint64_t (*wall_ms)(void *arg);     /* for the time stamp of entries only */
+    uint64_t (*wall_ms)(void *arg);     /* for time stamps only: of entries, of the status */
     void (*wake)(void *arg);            /* call node_run at the end of this loop turn */
     /* The cluster refuses this node for good (wrong cluster, replaced data directory). */
     void (*refused)(void *arg, const char *why);
@@ -149,6 +149,7 @@ struct node_status {
     uint64_t revision, keys;
     uint64_t digest; /* of the state after the applied entry */
     enum state_doubt doubt;
+    uint64_t wall_ms;           /* this node's wall clock */
     uint64_t leader_silence_ms; /* since the leader was last heard of; 0 on the leader */
     bool disk_stalled, stopping, no_space;
     bool fetching;              /* a snapshot, and so many of its bytes are here */

@@ -17,6 +17,7 @@ enum command_status {
 
 int server_command(int argc, char **argv);
 int demo_command(int argc, char **argv);
+int doctor_command(int argc, char **argv);
 int inspect_command(int argc, char **argv);
 int version_command(int argc, char **argv);
 

@@ -27,6 +27,7 @@ static const struct command commands[] = {
     { "member", "who belongs to the cluster: list, add, remove, promote, replace", NULL },
     { "leader", "hand the leadership over", NULL },
     { "shell", "an interactive session", NULL },
+    { "doctor", "what is wrong with a cluster or a data directory, and what to do", doctor_command },
     { "inspect", "what is in a node's data directory", inspect_command },
     { "version", "versions of the program and its libraries", version_command },
     { "help", "this list, or help on one command", help_command },

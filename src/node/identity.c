@@ -109,7 +109,7 @@ static enum verdict meet_stranger(struct node *node, const struct envelope *enve
                                   struct peer **out)
 {
     *out = NULL;
-    if (statemachine_was_removed(node->sm, envelope->from) && !mutant("removed-not-told")) {
+    if (statemachine_was_removed(node->sm, envelope->from)) {
         snprintf(why, REFUSAL_MAX, "%s: this node was removed from the cluster %016" PRIx64, REMOVED,
                  node->config.identity.cluster);
         return VERDICT_REFUSED;

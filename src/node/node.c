@@ -301,14 +301,16 @@ static void pump_core(struct node *node, uint64_t now_ms)
 }
 
 /* What is on its way to the stores must fit too.  What is pending can take its size twice: the
- * pages that a flush replaces are free only after the next one. */
+ * pages that a flush replaces are free only after the next one.  The same holds of what
+ * is being judged now. */
 void node_check_space(struct node *node)
 {
     struct log_stats log;
     struct state_stats state;
     node->log->ops->stats(node->log, &log);
     node->state->ops->stats(node->state, &state);
-    uint64_t need = node->writes_bytes + 2 * (uint64_t)statemachine_pending_bytes(node->sm);
+    uint64_t need = node->writes_bytes +
+                    2 * (node->unchecked_bytes + statemachine_pending_bytes(node->sm));
     /* No room is none, also while nothing is on its way. */
     bool full = log.room_bytes <= need || state.room_bytes <= need;
     if (full && !node->no_space)

@@ -116,6 +116,8 @@ static struct snapshot_copy *choose_copy(struct node *node, raft_index applied)
                  !parts_out(node, &copies[i]))
             drop(node, &copies[i]); /* the next question finds its place free */
     }
+    if (statemachine_durable(node->sm) == 0) /* it holds the first configuration alone */
+        return NULL;
     if (place != NULL)
         make(node, place);
     return place;

@@ -42,6 +42,7 @@ void node_status(const struct node *node, struct node_status *out)
         .keys = statemachine_keys(node->sm),
         .digest = statemachine_digest(node->sm),
         .doubt = statemachine_doubt(node->sm),
+        .wall_ms = node->host.wall_ms(node->host.arg),
         .disk_stalled = node->disk_stalled,
         .stopping = node->stopping,
         .no_space = node->no_space,

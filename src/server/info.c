@@ -125,6 +125,7 @@ void info_status(struct call *call)
     json_member_text(&out, "version", PACKAGE_VERSION);
     json_member_u64(&out, "uptime_ms",
                     server->config.now_ms(server->config.arg) - server->started_ms);
+    json_member_u64(&out, "time_ms", status.wall_ms);
     json_member_bool(&out, "stopping", status.stopping);
     write_fetch(&out, &status);
     write_alarms(&out, &status);

@@ -4,6 +4,8 @@
  * the announcing command as it stood in the log. */
 #include "statemachine_private.h"
 
+#include <holdfast/mutant.h>
+
 enum { MEMBER_KEY_SIZE = 8 };
 
 static void member_key(raft_id id, unsigned char out[MEMBER_KEY_SIZE])
@@ -90,7 +92,7 @@ void members_forget(struct statemachine *sm, raft_id id)
     uint32_t i = member_place(sm, id);
     if (i == sm->n_members || sm->members[i].id != id)
         return;
-    sm->sum -= item_at(sm, i, id);
+    sm->sum -= mutant("departed-in-digest") ? 0 : item_at(sm, i, id);
     blob_unref(sm->members[i].announcement);
     sm->n_members--;
     memmove(&sm->members[i], &sm->members[i + 1], (sm->n_members - i) * sizeof sm->members[0]);

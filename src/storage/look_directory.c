@@ -23,6 +23,19 @@ static bool has_data(const char *path, const char *name)
            access(file, F_OK) == 0;
 }
 
+static bool has_files(const char *path, const char *name)
+{
+    char full[ENV_PATH_MAX];
+    struct dirent *entry;
+    bool any = false;
+    DIR *dir = files_join(full, path, name) == 0 ? opendir(full) : NULL;
+    while (dir != NULL && (entry = readdir(dir)) != NULL)
+        any = any || entry->d_name[0] != '.';
+    if (dir != NULL)
+        closedir(dir);
+    return any;
+}
+
 static void note(struct look_directory *out, const char *path, const char *name)
 {
     if (strcmp(name, "LOCK") == 0)
@@ -38,7 +51,7 @@ static void note(struct look_directory *out, const char *path, const char *name)
     else if (strcmp(name, INCOMING_DIRECTORY) == 0)
         out->incoming = true;
     else if (strcmp(name, OUTGOING_DIRECTORY) == 0)
-        out->copies = true;
+        out->copies = has_files(path, name);
     else if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && strcmp(name, "lost+found") != 0)
         snprintf(out->other, sizeof out->other, "%s", name);
 }

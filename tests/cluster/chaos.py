@@ -21,6 +21,7 @@ import time
 
 import chaos_disk as disk
 import chaos_faults
+import chaos_members
 import chaos_namespaces
 from chaos_clients import Crowd
 from chaos_cluster import ChaosCluster, Proxy, seeded
@@ -29,16 +30,18 @@ from cluster import PATIENCE, SEED, wait_for
 LINEAR = os.environ.get("HOLDFAST_LINEAR", os.path.join(disk.BUILD, "tests", "linear", "holdfast-linear"))
 BEFORE_FIRST_FAULT = 300
 HEAL_S = 4.0
+ALL = chaos_faults.ALL + chaos_members.MEMBERS + chaos_members.SNAPSHOTS
 
 
 class Run:
-    def __init__(self, cluster, seconds, seed, kinds):
+    def __init__(self, cluster, seconds, seed, kinds, storm=False, lying=False):
         self.cluster, self.seconds, self.kinds = cluster, seconds, kinds
-        self.seed = seed
+        self.seed, self.storm, self.lying = seed, storm, lying
         self.rng = seeded(seed, "faults")
         self.marks = collections.Counter()
         self.problems = []
-        self.rounds, self.deck = 0, []
+        self.rounds, self.deck = 0, self.first_deck()
+        self.membership = chaos_members.Membership(self, len(cluster.nodes))
         self.started = time.monotonic()
 
     def count(self, what, by=1):
@@ -52,6 +55,20 @@ class Run:
         print(f"{time.monotonic() - self.started:8.2f} {what}", flush=True)
 
     # ---- faults
+
+    def changes_members(self):
+        return any(kind in chaos_members.FINISHED for kind in self.kinds)
+
+    def first_deck(self):
+        """Also the shortest run has a change of the members and a snapshot."""
+        deck = list(self.kinds)
+        self.rng.shuffle(deck)
+        for early in (chaos_members.FINISHED, chaos_members.SNAPSHOTS):
+            kinds = [kind for kind in deck if kind in early]
+            if kinds:
+                deck.remove(kinds[0])
+                deck.insert(len(deck) - self.rng.randrange(min(3, len(deck) + 1)), kinds[0])
+        return deck
 
     def draw(self):
         """One fault alone, or up to three at once.  Each kind comes before one comes again."""
@@ -79,11 +96,11 @@ class Run:
 
     def relieve(self):
         self.cluster.heal_all()
-        for node in self.cluster.nodes:
+        for node in self.cluster.nodes + self.cluster.leaving:
             if node.running():
                 node.resume()
         self.check_processes()
-        for node in self.cluster.nodes:
+        for node in self.cluster.nodes + self.cluster.leaving:
             node.faults.calm()
         # One that is dying of its disk must not be taken for alive.
         for node in self.cluster.nodes:
@@ -115,13 +132,23 @@ class Run:
             for fault in faults:
                 fault.turn()
             self.check_processes()
+        for fault in faults:
+            fault.end()
         self.relieve()
+        for fault in faults:
+            fault.finish()
         self.rounds += 1
         # Mostly it recovers before the next round, sometimes not.
         time.sleep(self.rng.choice((0.05, 0.5, 1.5)) * PATIENCE)
         self.check_processes()
 
     # ---- the run
+
+    def act(self):
+        """What is done to the cluster while the clients ask."""
+        end = time.monotonic() + self.seconds
+        while time.monotonic() < end and not self.problems and not self.crowd.shared.problems:
+            self.round()
 
     def play(self):
         """False: there is nothing to judge any more."""
@@ -130,14 +157,14 @@ class Run:
         for node in cluster.nodes:
             node.faults.set(disk.UNDO, 1)
             node.faults.set(disk.LIE, int(self.lying))
+        if self.storm:
+            chaos_members.write_ballast(cluster.wait_leader())
         with Crowd(cluster, self.seed) as crowd:
             self.crowd = crowd
             wait_for(f"{BEFORE_FIRST_FAULT} requests are answered before the first fault",
                      lambda: crowd.answered() >= BEFORE_FIRST_FAULT, 60)
             self.say(f"{crowd.answered()} requests were answered, the faults begin")
-            end = time.monotonic() + self.seconds
-            while time.monotonic() < end and not self.problems and not crowd.shared.problems:
-                self.round()
+            self.act()
             self.say("all is healed")
             if self.problems:
                 return False
@@ -172,7 +199,9 @@ class Run:
             cursor = "&cursor=" + page["cursor"]
 
     def converge(self):
-        """All nodes have applied the same, and have the same content."""
+        """The members are those asked for, have applied the same, and have the same content."""
+        self.membership.check()
+
         def same_index():
             said = [node.status() for node in self.cluster.nodes]
             return all(said) and len({(s["applied_index"], s["commit_index"], s["revision"], s["keys"],
@@ -253,7 +282,9 @@ class Run:
     def terms(self):
         """Terms in which a node led, from the logs; two leaders in one term are a bug."""
         leaders = collections.defaultdict(set)
-        for node in self.cluster.nodes:
+        for node in self.cluster.everyone:
+            if not node.process:
+                continue
             for term in re.findall(r"became leader term=(\d+)", node.log()):
                 leaders[int(term)].add(node.name)
         for term, names in leaders.items():
@@ -261,18 +292,24 @@ class Run:
                 self.problem(f"term {term} had two leaders: {sorted(names)}")
         return len(leaders)
 
+    def snapshots_installed(self):
+        return sum(node.log().count("installed a snapshot") for node in self.cluster.everyone if node.process)
+
     def gates(self):
         """A run in which nothing happened proves nothing."""
         outcomes = self.crowd.shared.outcomes
-        counters = {name: sum(node.faults.get(slot) for node in self.cluster.nodes)
+        counters = {name: sum(node.faults.get(slot) for node in self.cluster.everyone)
                     for name, slot in (("flushes", disk.SYNCS), ("refused by the disk", disk.FAILED),
                                        ("connections led through the proxy", disk.CONNECTS),
                                        ("readings of the wall clock", disk.WALL_READS))}
         terms = self.terms()
+        installed = self.snapshots_installed()
         healed = self.healed["ok"] + self.healed["condition"]
         all_healed = max(1, sum(self.healed.values()))
         self.say(f"{sum(outcomes.values())} operations: {outcomes}; {self.crowd.shared.kinds}")
         self.say(f"{self.rounds} rounds of faults: {dict(self.marks)}")
+        self.say(f"{installed} snapshots installed; {len(self.cluster.nodes)} members at the end: "
+                 f"{' '.join(node.name for node in self.cluster.nodes)}")
         self.say(f"{terms} leaders; {counters}; {self.keys} keys at the end")
         self.say(f"after healing {healed} of {all_healed} requests were answered")
         wanted = [
@@ -285,6 +322,9 @@ class Run:
             (counters["flushes"] > 100, "the disks are ours"),
             (self.cluster.network.kind != "proxy" or counters["connections led through the proxy"] > 0,
              "the network is ours"),
+            (not self.storm or installed > 0, "a snapshot is installed"),
+            (not self.changes_members() or self.marks["changes of the members finished"] > 0,
+             "a change of the members comes to its end"),
         ]
         if self.rounds > 3 * len(self.kinds): # long enough for all
             wanted += [(self.marks[kind.name] > 0, f"'{kind.name}' happens") for kind in self.kinds]
@@ -301,24 +341,45 @@ class Run:
         self.gates()
 
 
-def play(nodes, seconds, seed, kinds=chaos_faults.ALL, lying=False, keep=True, network=Proxy):
+def is_storm(kinds, seed):
+    """Snapshots all the time; in some runs rather joiners that get the log from its beginning."""
+    if not any(kind in chaos_members.SNAPSHOTS for kind in kinds):
+        return 0
+    rng = seeded(seed, "storm")
+    return rng.choice((50, 100, 300)) if len(kinds) < len(ALL) or rng.random() < 0.8 else 0
+
+
+def play(nodes, seconds, seed, kinds=ALL, lying=False, keep=True, network=Proxy):
     """What was wrong."""
-    print(f"chaos: {nodes} nodes, {seconds} s, seed {seed}, network: {network.kind}", flush=True)
-    with ChaosCluster(nodes, "--log-level=info", network=network) as cluster:
-        for node in cluster.nodes:
-            node.failed_before = 0
-        run = Run(cluster, seconds, seed, kinds)
-        run.lying = lying
+    log_keep = is_storm(kinds, seed)
+    if not log_keep:
+        kinds = tuple(kind for kind in kinds if kind not in chaos_members.SNAPSHOTS)
+    places = nodes + 2 if any(kind in chaos_members.MEMBERS for kind in kinds) else nodes
+    print(f"chaos: {nodes} nodes, {seconds} s, seed {seed}, network: {network.kind}, log-keep: {log_keep}",
+          flush=True)
+    return play_on(cluster_for(nodes, places, log_keep, network),
+                   lambda cluster: Run(cluster, seconds, seed, kinds, log_keep > 0, lying), keep)
+
+
+def cluster_for(nodes, places, log_keep, network=Proxy):
+    flags = (f"--log-keep={log_keep}", *chaos_members.STORM) if log_keep else ()
+    return ChaosCluster(nodes, "--log-level=info", *flags, network=network, places=places)
+
+
+def play_on(cluster, new_run, keep=True):
+    with cluster:
+        run = new_run(cluster)
         try:
             if run.play():
                 run.judge()
         except (AssertionError, OSError, http.client.HTTPException) as error:
             run.check_processes()
             run.problem(repr(error))
+        run.membership.over.set()
         if run.problems and keep:
             cluster.keep = True
             cluster.tell()
-            print(f"FAILED: nodes {nodes}, seed {seed}, kept in {cluster.directory}")
+            print(f"FAILED: {len(cluster.nodes)} nodes, seed {run.seed}, kept in {cluster.directory}")
             for problem in run.problems[:10]:
                 print("  " + problem)
     return run.problems
@@ -326,8 +387,8 @@ def play(nodes, seconds, seed, kinds=chaos_faults.ALL, lying=False, keep=True, n
 
 def named(text):
     if not text:
-        return chaos_faults.ALL
-    known = {kind.name: kind for kind in chaos_faults.ALL}
+        return ALL
+    known = {kind.name: kind for kind in ALL}
     unknown = [name for name in text.split(",") if name not in known]
     if unknown:
         sys.exit(f"no such fault: {unknown}; there are: {', '.join(known)}")

@@ -84,8 +84,8 @@ class Wire:
 class Shared:
     """What the clients of one run have in common."""
 
-    def __init__(self, directory):
-        self.directory = directory
+    def __init__(self, cluster):
+        self.cluster, self.directory = cluster, cluster.directory
         self.ending = threading.Event()
         self.lock = threading.Lock()
         self.epoch = 0
@@ -168,7 +168,7 @@ class Client(threading.Thread):
 
     def ask(self, record, method, target, query, body, judge):
         """Asks, lets `judge(status, answer)` fill in the record, and writes it down."""
-        wire = self.rng.choice(self.wires)
+        wire = self.wires[self.rng.choice(self.shared.cluster.occupied())]
         target += "?" + "&".join(query) if query else ""
         record["process"] = self.number
         record["node"] = self.wires.index(wire) + 1
@@ -288,8 +288,8 @@ class Crowd:
     """The clients of a run, for the length of a `with`."""
 
     def __init__(self, cluster, seed, clients=8, pause_s=0.004):
-        self.shared = Shared(cluster.directory)
-        self.clients = [Client(self.shared, cluster.nodes, n, seed, pause_s) for n in range(clients)]
+        self.shared = Shared(cluster)
+        self.clients = [Client(self.shared, cluster.places, n, seed, pause_s) for n in range(clients)]
 
     def __enter__(self):
         for client in self.clients:

@@ -38,7 +38,10 @@ class Fault:
         """Now and then while it lasts."""
 
     def end(self):
-        """The run itself heals links, wakes the paused, calms disks and starts the dead."""
+        """The run itself heals links, wakes the paused, calms disks and starts the dead, after this."""
+
+    def finish(self):
+        """When all is healed."""
 
     def __repr__(self):
         return self.name + (f"({' '.join(self.told)})" if self.told else "")

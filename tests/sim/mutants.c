@@ -56,6 +56,7 @@ static const struct planted planted[] = {
     { "removed-leader-stays", SIM_CORE, 5000, "a leader goes on though its removal is committed (B36)", false },
     { "reply-before-ticket", SIM_NODE, 500, "a reply is released before its ticket (B1, B15)", false },
     { "applied-without-effects", SIM_NODE, 500, "the applied index is stored apart from its effects (B44)", false },
+    { "departed-in-digest", SIM_NODE, 5000, "who has left is forgotten, and not by the digest", false },
     { "state-ahead-of-log", SIM_NODE, 3000, "the state is flushed before the log has its entries (B44)", false },
     { "truncate-at-damage", SIM_NODE, 3000, "the log is truncated at a checksum error (I15)", false },
     { "lease-without-margin", SIM_NODE, 20000, "a lease read without a margin for drift (B41)", false },

@@ -46,7 +46,7 @@ struct real_node {
     struct snapshot_store *snapshots;
     struct node *node;      /* NULL: down */
     struct network_events events;
-    bool woken, storage_woken, paused, refused;
+    bool woken, storage_woken, paused, refused, removed;
     bool gone;              /* its disk is corrupt or was replaced: it does not come back */
     bool sick;              /* may become so */
     bool dying;             /* what its ops are told now nobody hears */
@@ -68,6 +68,7 @@ struct real_node {
 /* Drawn from the seed.  Chances in per mille, times in microseconds. */
 struct real_options {
     uint32_t n, keys, clients;
+    uint32_t first, churn; /* nodes that begin the cluster; how often a fault is a change of the members */
     uint32_t loss, duplicate, late, unreachable;
     uint32_t delay_us, late_us, log_us, state_us;
     uint32_t fault_us, think_us, timeout_ms;
@@ -94,7 +95,9 @@ enum real_mark {
     REAL_DIGESTS_AGREED,
     REAL_COMPACTIONS, REAL_STORMS, REAL_COPIES, REAL_PARTS, REAL_PARTS_REPEATED, REAL_FETCHES_RESUMED,
     REAL_SNAPSHOTS_SENT, REAL_INSTALLS, REAL_INSTALLS_PENDING, REAL_SNAPSHOTS_HURT, REAL_SNAPSHOTS_REFUSED,
-    REAL_SNAPSHOT_DISK_FULL, REAL_CRASHES_OF_FETCHER, REAL_CRASHES_OF_SENDER, REAL_MARKS
+    REAL_SNAPSHOT_DISK_FULL, REAL_CRASHES_OF_FETCHER, REAL_CRASHES_OF_SENDER,
+    REAL_ADDS, REAL_REMOVES, REAL_REPLACES, REAL_PROMOTES, REAL_LEADS,
+    REAL_CHANGES_UNDER_WAY, REAL_CHANGES_AT_RISK, REAL_TOLD_REMOVED, REAL_MARKS
 };
 
 /* A client's request; lives until the node has done it, though its client may have given up. */
@@ -204,6 +207,14 @@ void real_snapshot_heal(struct real_world *w);
 void real_snapshot_start(struct real_world *w, uint32_t i); /* before the stores are opened */
 void real_snapshot_count(struct real_world *w, const struct node_stats *stats);
 void real_check_base(struct real_world *w, uint32_t i);
+
+/* ---- real_members.c */
+void real_members_options(struct real_world *w);
+void real_members_fault(struct real_world *w);
+bool real_is_member(const struct real_world *w, uint32_t i); /* by the leader's configuration */
+bool real_members_settled(const struct real_world *w);
+/* has[i]: node i has it. */
+bool real_has_majority(const struct real_world *w, const struct node *node, const bool *has);
 
 /* ---- real_check.c */
 void real_check_turn(struct real_world *w, uint32_t i);

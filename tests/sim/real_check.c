@@ -25,15 +25,17 @@ static bool look_at(void *arg, raft_index index, struct slice bytes)
     return false;
 }
 
-static uint32_t durable_copies(struct real_world *w, raft_index index)
+static bool is_safe(struct real_world *w, const struct node *node, raft_index index)
 {
     uint32_t copies = 0;
+    bool has[SIM_NODES_MAX];
     for (uint32_t i = 0; i < w->options.n; i++) {
         const struct blob *bytes = memory_log_at(&w->node[i].disk->log, index);
-        copies += index <= w->node[i].disk->log.base ||
-                  (bytes != NULL && checksum(1, blob_slice(bytes)) == w->entry[index].hash);
+        has[i] = index <= w->node[i].disk->log.base ||
+                 (bytes != NULL && checksum(1, blob_slice(bytes)) == w->entry[index].hash);
+        copies += has[i];
     }
-    return copies;
+    return w->options.churn > 0 ? real_has_majority(w, node, has) : copies > w->options.n / 2;
 }
 
 static bool log_may_be_damaged(const struct real_world *w)
@@ -70,7 +72,7 @@ void real_check_commit(struct real_world *w, struct real_node *m)
         w->entry[i].committed_in = node->term;
         w->committed = i;
         w->marks[REAL_COMMITS]++;
-        MUST(durable_copies(w, i) > w->options.n / 2 || log_may_be_damaged(w),
+        MUST(is_safe(w, node, i) || log_may_be_damaged(w),
              "I6: n%u commits entry %" PRIu64 ", which no majority has on disk", m->self + 1, i);
     }
     m->commit = node->commit;
@@ -322,7 +324,7 @@ void real_check_converged(struct real_world *w)
 {
     for (uint32_t i = 0; i < w->options.n; i++) {
         struct real_node *m = &w->node[i];
-        if (m->node == NULL || m->sick)
+        if (m->node == NULL || m->sick || !real_is_member(w, i))
             continue;
         MUST(m->applied == w->committed, "I13: n%u has applied %" PRIu64 " of %" PRIu64, i + 1, m->applied,
              w->committed);

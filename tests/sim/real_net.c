@@ -173,6 +173,7 @@ void real_arrive(struct real_world *w, uint32_t number)
     MUST(envelope_decode(blob_slice(packet.body), &envelope, &why) == OK, "a bad envelope: %s", why);
     TRACE("%10" PRIu64 "  n%u <- n%u lane=%d frames=%u bytes=%zu", w->now_us, packet.to + 1,
           packet.from + 1, (int)packet.lane, envelope.n_frames, packet.body->size);
+    envelope.raft_addr = w->peers[packet.from].raft_addr;
     real_body(w, packet.to, &envelope, packet.body);
     blob_unref(packet.body);
 }

@@ -94,6 +94,9 @@ static void draw_options(struct real_world *w)
     draw_election(w);
     if (sim_below(r, 12) == 0)
         hunt_leases(o, sim_below(r, 2) == 0);
+    real_members_options(w);
+    if (o->churn > 0) /* a member that is lost for good would have to be removed for good */
+        o->weight[FAULT_CORRUPT_LOG] = o->weight[FAULT_CORRUPT_STATE] = o->weight[FAULT_WIPE] = 0;
     if (o->wild_clocks || !o->check_quorum)
         o->mix[REAL_GET_LEASE] = 0; /* a lease is promised for clocks within a tenth of each other */
 }
@@ -289,6 +292,7 @@ static void disturb(struct real_world *w)
     hit(w, fault, i);
     if (w->options.log_keep != UINT64_MAX)
         real_snapshot_fault(w, crash);
+    real_members_fault(w);
     sim_heap_add(&w->heap, w->now_us + sim_below(&w->random, 2 * w->options.fault_us), REAL_FAULT, 0, 0, 0);
 }
 
@@ -384,7 +388,7 @@ static void send_away(struct real_world *w)
         w->node[i].gone = true;
         real_crash(w, i, 0, 0);
     }
-    if (spare == 0 || sim_below(&w->random, 3) != 0)
+    if (spare == 0 || w->options.churn > 0 || sim_below(&w->random, 3) != 0)
         return;
     w->marks[REAL_MINORITY_DOWN]++;
     while (spare-- > 0) {
@@ -427,8 +431,10 @@ static bool is_well(const struct real_world *w, uint32_t i)
 static bool converged(const struct real_world *w)
 {
     for (uint32_t i = 0; i < w->options.n; i++)
-        if (is_well(w, i) && w->node[i].applied != w->committed)
+        if (is_well(w, i) && real_is_member(w, i) && w->node[i].applied != w->committed)
             return false;
+    if (!real_members_settled(w))
+        return false;
     for (uint32_t i = 0; i < w->options.clients; i++)
         if (w->client[i].current != NULL)
             return false;
@@ -451,6 +457,11 @@ static void must_write(struct real_world *w)
         MUST(w->now_us < end, "I13: no write within ten election timeouts after all was well again");
         if (w->now_us >= next) {
             uint32_t i = sim_below(&w->random, w->options.n);
+            if (!real_is_member(w, i)) {
+                next = w->now_us + 10000;
+                happen(w);
+                continue;
+            }
             next = real_write_one(w, i, &written) ? w->now_us + 150000 : w->now_us;
         }
         happen(w);
@@ -491,7 +502,7 @@ static void return_minority(struct real_world *w)
 static void read_all(struct real_world *w)
 {
     uint32_t i = 0;
-    while (!is_well(w, i) || w->node[i].applied != w->committed)
+    while (!is_well(w, i) || !real_is_member(w, i) || w->node[i].applied != w->committed)
         i++;
     struct statemachine *sm = w->node[i].node->sm;
     MUST(statemachine_read_begin(sm) == OK, "the state cannot be read");

@@ -73,6 +73,8 @@ void real_snapshot_fault(struct real_world *w, void (*crash)(struct real_world *
     switch (sim_below(&w->random, 3)) {
     case 0:
         w->marks[REAL_CRASHES_OF_FETCHER]++;
+        if (sim_below(&w->random, 2) == 0) /* what nobody flushed may be on the disk all the same */
+            w->node[i].disk->incoming.synced = w->node[i].disk->incoming.size;
         crash(w, i);
         break;
     case 1:

@@ -55,6 +55,14 @@ static void on_refused(void *arg, const char *why)
     m->refused = true;
 }
 
+static void on_removed(void *arg, const char *why)
+{
+    struct real_node *m = arg;
+    (void)why;
+    real_world()->marks[REAL_TOLD_REMOVED]++;
+    m->refused = m->removed = true;
+}
+
 static void on_damaged(void *arg, enum err err)
 {
     (void)arg;
@@ -276,7 +284,7 @@ static struct node_config config_of(struct real_world *w, uint32_t i)
 {
     const struct real_options *o = &w->options;
     struct node_config config = { .identity = w->node[i].identity,
-                                  .n_members = o->n,
+                                  .n_members = o->first,
                                   .election_min_ms = o->election_min_ms,
                                   .election_max_ms = o->election_max_ms,
                                   .heartbeat_ms = o->heartbeat_ms,
@@ -291,7 +299,7 @@ static struct node_config config_of(struct real_world *w, uint32_t i)
                                   .pre_vote = o->pre_vote,
                                   .check_quorum = o->check_quorum };
     snprintf(config.http_addr, sizeof config.http_addr, "http.sim:%u", 8000 + i);
-    memcpy(config.members, w->peers, sizeof config.members);
+    memcpy(config.members, w->peers, o->first * sizeof config.members[0]);
     return config;
 }
 
@@ -305,7 +313,7 @@ static void be_born(struct real_world *w, struct real_node *m, void *arg)
 {
     struct birth *birth = arg;
     (void)w;
-    struct node_host host = { now_ms, now_us, wall_ms, wake, on_refused, NULL, on_damaged, m };
+    struct node_host host = { now_ms, now_us, wall_ms, wake, on_refused, on_removed, on_damaged, m };
     birth->err = node_new(&birth->config, &host, m->log, m->state, m->snapshots, &m->network, &m->node,
                           birth->message);
 }
@@ -313,7 +321,7 @@ static void be_born(struct real_world *w, struct real_node *m, void *arg)
 void real_restart(struct real_world *w, uint32_t i)
 {
     struct real_node *m = &w->node[i];
-    if (real_is_up(w, i))
+    if (real_is_up(w, i) || m->removed)
         return;
     struct storage_options storage = { .wake = storage_wake, .wake_arg = m };
     real_snapshot_start(w, i);
@@ -382,9 +390,9 @@ static void new_disk(struct real_world *w, uint32_t i)
     struct real_node *m = &w->node[i];
     struct identity identity = { .id = w->peers[i].id };
     raft_id ids[SIM_NODES_MAX];
-    for (uint32_t k = 0; k < w->options.n; k++)
+    for (uint32_t k = 0; k < w->options.first; k++)
         ids[k] = w->peers[k].id;
-    identity.cluster = cluster_id_of(ids, w->options.n);
+    identity.cluster = cluster_id_of(ids, w->options.first);
     snprintf(identity.name, sizeof identity.name, "node%u", i + 1);
     memcpy(identity.raft_addr, w->peers[i].raft_addr, sizeof identity.raft_addr);
     for (size_t k = 0; k < INCARNATION_SIZE; k++)

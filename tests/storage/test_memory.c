@@ -132,6 +132,118 @@ START_TEST(a_disk_keeps_its_identity)
 }
 END_TEST
 
+/* ---- snapshots */
+
+static struct harness source;
+static struct snapshot_info info;
+
+/* A snapshot at index 9 has arrived whole; `h` is at 4. */
+static void carry(void)
+{
+    struct state_change nine[] = { set_text(TABLE_META, "applied_index", "9"),
+                                   set_text(TABLE_META, "keys", "1"),
+                                   set_text(TABLE_KV, "k", "nine") };
+    struct state_change four[] = { set_text(TABLE_META, "applied_index", "4"),
+                                   set_text(TABLE_KV, "k", "four") };
+    harness_init(&source, KIND_MEMORY);
+    harness_init(&h, KIND_MEMORY);
+    flush(&source, nine, 3);
+    flush(&h, four, 2);
+    snapshot_carry(&source, &h, 100, &info);
+}
+
+static void fini(void)
+{
+    harness_fini(&source);
+    harness_fini(&h);
+}
+
+static void note_installed(void *arg)
+{
+    ++*(unsigned *)arg;
+}
+
+/* B53: whatever was written before the crash, one of the two states is there. */
+START_TEST(a_crash_within_an_installation_leaves_one_of_the_two_states)
+{
+    for (unsigned step = 0; step < 4; step++) {
+        carry();
+        unsigned installed = 0;
+        ck_assert_int_eq(snapshot_verify(&h), OK);
+        memory_disk_hold(h.disk, true);
+        struct log_job *job = job_meta("install", "9 1");
+        job->base = 9;
+        job->first = 10;
+        submit(&h, job);
+        if (step >= 2) { /* the row is durable, and only then is the state handed over */
+            ck_assert(memory_disk_write(h.disk, false));
+            h.state->ops->install(h.state, note_installed, &installed);
+            ck_assert_uint_eq(memory_disk_unwritten(h.disk, true), 1);
+        }
+        if (step == 3) { /* written, and nobody was told: the old state is still read */
+            ck_assert(memory_disk_write(h.disk, true));
+            expect_value(&h, TABLE_KV, "k", "four");
+        }
+        ck_assert_uint_eq(installed, 0);
+        crash_and_reopen(step == 1, 0);
+        expect_value(&h, TABLE_KV, "k", step == 0 ? "four" : "nine");
+        expect_bounds(&h, step == 0 ? 0 : 9, 0, step == 0 ? 0 : 9);
+        fini();
+    }
+}
+END_TEST
+
+START_TEST(an_incoming_snapshot_can_be_damaged_until_it_is_verified)
+{
+    carry();
+    ck_assert(memory_disk_corrupt_snapshot(h.disk, true, 1001));
+    ck_assert_int_eq(snapshot_verify(&h), ERR_CORRUPT);
+    ck_assert(!memory_disk_corrupt_snapshot(h.disk, true, 1001)); /* dropped */
+    fini();
+    carry();
+    ck_assert(memory_disk_truncate_snapshot(h.disk, 50));
+    ck_assert(!memory_disk_truncate_snapshot(h.disk, 50));
+    struct snapshot_job begin = { .type = SNAPSHOT_BEGIN, .info = info };
+    ck_assert_int_eq(snapshot_do(&h, &begin), OK);
+    ck_assert_uint_eq(begin.offset, 50);
+    ck_assert_int_eq(snapshot_verify(&h), ERR_CORRUPT);
+    snapshot_carry(&source, &h, 100, &info);
+    ck_assert_int_eq(snapshot_verify(&h), OK);
+    ck_assert(!memory_disk_corrupt_snapshot(h.disk, true, 1));
+    ck_assert(!memory_disk_truncate_snapshot(h.disk, 1));
+    struct snapshot_job copy = { .type = SNAPSHOT_COPY };
+    ck_assert(!memory_disk_corrupt_snapshot(source.disk, false, 1));
+    ck_assert_int_eq(snapshot_do(&source, &copy), OK);
+    ck_assert(memory_disk_corrupt_snapshot(source.disk, false, 1));
+    fini();
+}
+END_TEST
+
+START_TEST(held_snapshot_jobs_wait_and_a_crash_forgets_them)
+{
+    carry();
+    memory_disk_hold(h.disk, true);
+    struct snapshot_job copy = { .type = SNAPSHOT_COPY };
+    h.snapshots->ops->submit(h.snapshots, &copy);
+    ck_assert_uint_eq(memory_disk_unwritten_snapshot(h.disk), 1);
+    ck_assert(memory_disk_write_snapshot(h.disk));
+    ck_assert(!memory_disk_write_snapshot(h.disk));
+    ck_assert_uint_eq(copy.info.index, 4);
+    struct snapshot_job verify = { .type = SNAPSHOT_VERIFY };
+    h.snapshots->ops->submit(h.snapshots, &verify);
+    crash_and_reopen(0, 0);
+    struct snapshot_job begin = { .type = SNAPSHOT_BEGIN, .info = info };
+    ck_assert_int_eq(snapshot_do(&h, &begin), OK);
+    ck_assert_uint_eq(begin.offset, 0); /* less than 4 KiB had come: none of it was flushed */
+    struct snapshot_job read = { .type = SNAPSHOT_READ, .file = copy.file, .size = 1 };
+    ck_assert_int_eq(snapshot_do(&h, &read), ERR_NOT_FOUND);
+    memory_disk_fill(h.disk, true);
+    copy = (struct snapshot_job){ .type = SNAPSHOT_COPY };
+    ck_assert_int_eq(snapshot_do(&h, &copy), ERR_NO_SPACE);
+    fini();
+}
+END_TEST
+
 START_TEST(there_must_be_something_to_corrupt)
 {
     harness_init(&h, KIND_MEMORY);
@@ -150,6 +262,9 @@ int main(void)
     tcase_add_test(tcase, a_crash_keeps_what_was_written_and_as_many_jobs_as_told);
     tcase_add_test(tcase, a_crash_keeps_whole_flushes);
     tcase_add_test(tcase, a_disk_keeps_its_identity);
+    tcase_add_test(tcase, a_crash_within_an_installation_leaves_one_of_the_two_states);
+    tcase_add_test(tcase, an_incoming_snapshot_can_be_damaged_until_it_is_verified);
+    tcase_add_test(tcase, held_snapshot_jobs_wait_and_a_crash_forgets_them);
     tcase_add_test(tcase, there_must_be_something_to_corrupt);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

@@ -135,10 +135,10 @@ START_TEST(a_full_log_makes_room_by_itself)
 {
     struct cluster_options options = { .n = 3, .seed = 7, .delay_min_ms = 1, .delay_max_ms = 2,
                                        .disk_min_ms = 1, .disk_max_ms = 3,
-                                       .log_keep = 1000 * 1000, .log_map_bytes = 256 * 1024 };
+                                       .log_keep = 1000 * 1000, .log_map_bytes = 4 * 1024 * 1024 };
     struct cluster *cluster = cluster_new(&options);
     uint32_t leader = must_lead(cluster), refused = 0;
-    static char value[4000];
+    static char value[40000];
     memset(value, 'x', sizeof value - 1);
     for (uint32_t i = 0; i < 400; i++) { /* six times what the map holds */
         struct client_op op;
