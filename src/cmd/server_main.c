@@ -230,9 +230,11 @@ static bool share_descriptors(struct process *process)
     uint64_t limit = descriptors_limit();
     uint32_t wanted = (uint32_t)process->options.connections_max;
     struct descriptors *share = &process->descriptors;
-    /* A node that joined knows its members later; most clusters are not larger than this. */
-    bool joined = process->stored_raft_addr[0] != '\0';
-    uint32_t others = joined ? VOTERS_MAX - 1 : process->config.n_members - 1;
+    /* Members may be added later: room for as many as there may be, if the limit allows. */
+    uint32_t known = process->config.n_members > 0 ? process->config.n_members - 1 : 0;
+    uint32_t others = VOTERS_MAX - 1 > known ? VOTERS_MAX - 1 : known;
+    while (others > known && !descriptors_share(limit, others, wanted, share))
+        others--;
     if (!descriptors_share(limit, others, wanted, share)) {
         usage_error("this process may have %" PRIu64 " file descriptors, but the node needs %" PRIu64
                     " and more for more clients: raise the limit, as with ulimit -n 4096",

@@ -248,14 +248,20 @@ void configs_log(const struct node *node)
 
 /* ---- birth */
 
+struct collection {
+    struct node *node;
+    raft_index next;
+};
+
 static bool collect(void *arg, raft_index index, struct slice bytes)
 {
-    struct node *node = arg;
+    struct collection *collection = arg;
     struct record record;
     struct configuration configuration;
     if (record_decode(index, bytes, &record) == OK && record.kind == RAFT_MEMBERS &&
         configuration_decode(record.payload, &configuration) == OK)
-        append(node, index, &configuration);
+        append(collection->node, index, &configuration);
+    collection->next = index + 1;
     return true;
 }
 
@@ -285,12 +291,13 @@ enum err configs_boot(struct node *node, raft_index first, raft_index last, char
         statemachine_bootstrap(node->sm, &base.configuration);
     }
     append(node, base.index, &base.configuration);
-    raft_index from = applied + 1 > first ? applied + 1 : first;
-    if (from > last)
+    struct collection collection = { node, applied + 1 > first ? applied + 1 : first };
+    if (collection.next > last)
         return OK;
-    enum err err = node->log->ops->read(node->log, from, collect, node);
+    enum err err = node->log->ops->read(node->log, collection.next, collect, &collection);
     if (err != OK)
-        snprintf(message, STORAGE_MESSAGE_MAX, "the log cannot be read: %s", err_text(err));
+        snprintf(message, STORAGE_MESSAGE_MAX, "log entry %" PRIu64 " cannot be read: %s",
+                 collection.next, err_text(err));
     return err;
 }
 

@@ -47,6 +47,21 @@ static ssize_t raw_pwrite(int fd, const void *data, size_t size, off_t offset)
     return syscall(SYS_pwrite64, fd, data, size, offset);
 }
 
+/* A file that is open for writing alone is read through a second descriptor. */
+static void read_before(int fd, struct undo *undo)
+{
+    ssize_t n = pread(fd, undo->before, undo->size, undo->offset);
+    if (n < 0 && errno == EBADF) {
+        char path[64];
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        int again = open(path, O_RDONLY | O_CLOEXEC);
+        crash_require(again >= 0, "open for reading");
+        n = pread(again, undo->before, undo->size, undo->offset);
+        close(again);
+    }
+    crash_require(n >= 0, "pread");
+}
+
 /* Remembers what a write will cover, page by page. */
 static void remember(int fd, off_t offset, size_t size)
 {
@@ -64,7 +79,7 @@ static void remember(int fd, off_t offset, size_t size)
         undo->fd = fd;
         undo->offset = offset;
         if (offset < file.st_size) /* past the end it was, and will be, zeroes */
-            crash_require(pread(fd, undo->before, undo->size, offset) >= 0, "pread");
+            read_before(fd, undo);
         undo->older = unflushed;
         unflushed = undo;
         offset += (off_t)undo->size;
