@@ -145,8 +145,7 @@ class Rounds(chaos.Run):
         """Two clients remove one member each, at the same moment: one is told to wait."""
         leader = self.cluster.wait_ready(60)
         both = some_of(self.rng, [node for node in self.cluster.nodes if node is not leader], 2)
-        ready = lambda: sorted(self.membership.told() or ()) == sorted(n.raft_addr for n in self.cluster.nodes)
-        wait_for("all are members", ready, 30)
+        self.membership.check()
         connections = [leader.connect(timeout=20) for _ in both]
         for connection in connections:
             connection.http.connect()
