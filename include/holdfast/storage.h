@@ -282,7 +282,7 @@ MUST_CHECK enum err snapshot_lmdb_open(struct data_directory *dir, struct state_
                                        const struct storage_options *options,
                                        struct snapshot_store **out, char *message);
 
-/* ---- a data directory from outside: for commands, offline or beside a running node */
+/* ---- a data directory from outside: for commands (look.h reads one) */
 
 /* Makes the data directory `path` (absent or empty), whole or not at all, whose state is that of
  * the snapshot file `file`, verified first (its size and checksum are the caller's to know), and
@@ -296,34 +296,6 @@ MUST_CHECK enum err data_directory_restore(const char *path, struct identity *id
 /* What a file says, after all of it was looked at.  *info: size and checksum too. */
 MUST_CHECK enum err snapshot_file_check(const char *file, struct snapshot_info *info,
                                         char *message);
-
-/* The two environments of a directory, to read only: no lock is taken, nothing is written, a
- * node may be running on them.  Each call sees one state of one of the two, as it is then. */
-struct directory_view;
-MUST_CHECK enum err directory_view_open(const char *path, struct directory_view **out,
-                                        char *message);
-void directory_view_close(struct directory_view *view); /* NULL is fine */
-
-typedef bool view_row_fn(void *arg, struct slice key, struct slice stored, enum err err);
-/* Calls fn for each row of the log's `meta` until it says false. */
-MUST_CHECK enum err directory_view_log_meta(struct directory_view *view, view_row_fn *fn,
-                                            void *arg);
-/* Content without the checksum; `err` is ERR_CORRUPT where that does not match. */
-MUST_CHECK enum err directory_view_table(struct directory_view *view, enum state_table table,
-                                         view_row_fn *fn, void *arg);
-/* Entries from `first` (0: the first there is) on; `err` is ERR_CORRUPT where a record does not
- * match its checksum, and the walk goes on. */
-typedef bool view_record_fn(void *arg, raft_index index, struct slice record, enum err err);
-MUST_CHECK enum err directory_view_log(struct directory_view *view, raft_index first,
-                                       view_record_fn *fn, void *arg);
-
-struct view_space {
-    uint64_t map_bytes, file_bytes, used_bytes; /* used by rows; the rest of the file is free */
-    uint64_t entries;                           /* rows in all databases but the free list */
-    uint32_t page_bytes, readers;
-};
-MUST_CHECK enum err directory_view_space(struct directory_view *view, bool state,
-                                         struct view_space *out);
 
 /* ---- the memory twins: --storage=memory, tests, the simulator */
 

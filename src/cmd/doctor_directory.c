@@ -9,8 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-const char doctor_replace[] = "replace this member by a new one with an empty --data-dir";
-
 /* ---- layout */
 
 static void check_leftovers(struct patient *patient)

@@ -8,6 +8,8 @@
 
 enum { PROGRESS_EVERY_US = 200 * 1000, FINDING_TEXT_MAX = 2048 };
 
+const char doctor_replace[] = "replace this member by a new one with an empty --data-dir";
+
 static const char *const names[SEVERITIES] = { "ok", "warning", "problem" };
 
 static void clear_progress(struct report *report)

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { ASK_TIMEOUT_MS = 5000, AGAIN_MS = 500, TELL_AGAIN_MS = 10 * 1000 };
+enum { ASK_TIMEOUT_MS = 5000, AGAIN_MS = 500, TELL_AGAIN_MS = 10 * 1000, UNKNOWN_MAX = 20 };
 
 static const char JOINED[] = "joined "; /* begins the members row of a node that joined */
 
@@ -91,12 +91,14 @@ static bool read_answer(struct process *process, struct holdfast_bytes text)
 
 /* ---- asking until there is an answer */
 
-/* What will not become right by itself. */
-static bool is_final(const struct holdfast_result *result)
+/* What will not become right by itself.  A node that is a little behind does not know yet the member
+ * that is to be replaced: it gets some time. */
+static bool is_final(const struct holdfast_result *result, unsigned *unknown)
 {
     static const char *const codes[] = { "bad_request", "member_exists", "too_large",
-                                         "no_such_member", "unsupported_media_type",
-                                         "method_not_allowed" };
+                                         "unsupported_media_type", "method_not_allowed" };
+    if (strcmp(result->code, "no_such_member") == 0)
+        return ++*unknown > UNKNOWN_MAX;
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
         if (strcmp(result->code, codes[i]) == 0)
             return true;
@@ -141,6 +143,7 @@ bool server_join(struct process *process, char *why)
     char asked[HOLDFAST_ENDPOINTS_MAX * (ADDRESS_MAX + 16)];
     struct holdfast *db = open_members(&process->options, asked, sizeof asked, why);
     uint64_t told_ms = 0;
+    unsigned unknown = 0;
     bool good = false;
     if (db == NULL)
         return false;
@@ -152,7 +155,7 @@ bool server_join(struct process *process, char *why)
             holdfast_request(db, "POST", "/cluster/members", holdfast_text(body), NULL);
         bool answered = result->error == HOLDFAST_OK;
         good = answered && read_answer(process, result->json);
-        bool end = answered || is_final(result);
+        bool end = answered || is_final(result, &unknown);
         if (answered && !good)
             snprintf(why, WHY_MAX, "the answer of %.200s is not that of a Holdfast node", result->node);
         else if (end && !good)

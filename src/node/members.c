@@ -326,6 +326,17 @@ static bool has_caught_up(struct node *node, struct peer *peer, const struct raf
     return peer->caught_up >= CAUGHT_UP_ROUNDS;
 }
 
+/* Else one that dies at once could not be named in the command that replaces it. */
+static bool has_a_name(const struct node *node, raft_id id)
+{
+    struct member_info announced[MEMBERS_MAX];
+    uint32_t n = statemachine_members(node->sm, announced);
+    for (uint32_t i = 0; i < n; i++)
+        if (announced[i].id == id)
+            return true;
+    return false;
+}
+
 /* What is to be done with this learner, done in `wanted`. */
 static bool look_at_learner(struct node *node, uint32_t i, uint64_t now_ms,
                             struct configuration *wanted)
@@ -338,7 +349,7 @@ static bool look_at_learner(struct node *node, uint32_t i, uint64_t now_ms,
         return false;
     if (peer->learner_since_ms == 0)
         peer->learner_since_ms = now_ms;
-    bool ready = has_caught_up(node, peer, &progress);
+    bool ready = has_caught_up(node, peer, &progress) && has_a_name(node, id);
     if (ready && !current->stays[i]) {
         struct configuration before = *wanted;
         promote(wanted, id);

@@ -17,6 +17,10 @@ KEYS_OF_BALLAST, BALLAST = 24, 128 * 1024
 STORM = ("--flush-interval=100ms", "--snapshot-rate=4MiB")
 
 
+def addresses(told):
+    return [address for _, address in told]
+
+
 class GivenUp(Exception):
     """The run is over."""
 
@@ -40,7 +44,8 @@ class Membership:
             return None
 
     def told(self):
-        """Raft address to role, as a leader tells it; None: nobody does, or a change is under way."""
+        """(Name, raft address) to role, as a leader tells it; None: nobody does, or a change is under way.
+        One address may have two members: a dead one, and who is to replace it there."""
         for node in self.cluster.running():
             try:
                 answer = node.request("GET", "/cluster/members", timeout=2.0)
@@ -49,7 +54,7 @@ class Membership:
                 continue
             if said.get("from_leader"):
                 return None if said["change_under_way"] else \
-                    {member["raft_addr"]: member["role"] for member in said["members"]}
+                    {(member["name"] or "", member["raft_addr"]): member["role"] for member in said["members"]}
         return None
 
     def pause(self):
@@ -72,11 +77,11 @@ class Membership:
 
         def is_voter():
             told = self.told()
-            if promote and told and told.get(node.raft_addr) == "learner":
+            role = told and told.get((node.name, node.raft_addr))
+            if promote and role == "learner":
                 self.ask(rng, "POST", f"/cluster/members/{node.name}/promote")
-            return told and told.get(node.raft_addr) in ("voter", "leader") and \
-                (instead_of is None or instead_of.raft_addr == node.raft_addr or
-                 instead_of.raft_addr not in told)
+            return role in ("voter", "leader") and \
+                (instead_of is None or (instead_of.name, instead_of.raft_addr) not in told)
         self.until(is_voter)
         return node
 
@@ -93,7 +98,7 @@ class Membership:
 
         def is_out():
             told = self.told()
-            if told is not None and node.raft_addr not in told:
+            if told is not None and node.raft_addr not in addresses(told):
                 return True
             # A node that has just come may not have told all the others its name yet.
             self.ask(rng, "DELETE", f"/cluster/members/{rng.choice((node.name, node.raft_addr))}")
@@ -120,7 +125,7 @@ class Membership:
 
     def check(self):
         """The members are those that were asked for."""
-        asked = sorted(node.raft_addr for node in self.cluster.nodes)
+        asked = sorted((node.name, node.raft_addr) for node in self.cluster.nodes)
 
         def as_asked():
             told = self.told()
@@ -237,38 +242,38 @@ class TwoChanges(Background):
         members = self.run.membership
         with members.lock:
             answers = [None, None]
-            addresses = self.cluster.nobodies
+            nobodies = self.cluster.nobodies
 
             def one(i, rng):
                 answers[i] = members.ask(rng, "POST", "/cluster/members",
-                                         {"raft_addr": addresses[i], "learner": True})
+                                         {"raft_addr": nobodies[i], "learner": True})
             threads = [threading.Thread(target=one, args=(i, random.Random(self.own.random()))) for i in (0, 1)]
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join()
-            self.judge(addresses, answers)
-            self.withdraw(members, addresses)
+            self.judge(nobodies, answers)
+            self.withdraw(members, nobodies)
 
-    def judge(self, addresses, answers):
+    def judge(self, nobodies, answers):
         accepted = [answer for answer in answers if answer is not None and answer.status == 200]
         self.run.count(f"of two changes {len(accepted)} accepted")
         for answer in answers:
             if answer is not None and answer.code() == "change_under_way":
                 self.run.count("changes refused since another was under way")
         know_both = [answer for answer in accepted
-                     if {m["raft_addr"] for m in answer.json()["members"]} >= set(addresses)]
+                     if {m["raft_addr"] for m in answer.json()["members"]} >= set(nobodies)]
         if len(accepted) == 2 and not know_both:
             self.run.problem(f"two changes at once were accepted: {answers}")
 
-    def withdraw(self, members, addresses):
+    def withdraw(self, members, nobodies):
         """Also one whose end is unknown: until a while after nobody would still carry it out."""
         quiet = 0
 
         def withdrawn():
             nonlocal quiet
             told = members.told()
-            here = [address for address in addresses if told is None or address in told]
+            here = [address for address in nobodies if told is None or address in addresses(told)]
             quiet = 0 if here else quiet + 1
             for address in here if told is not None else []:
                 members.ask(self.own, "DELETE", f"/cluster/members/{address}")

@@ -170,6 +170,17 @@ class Members(unittest.TestCase):
                 self.assertEqual(new.get("kept").body, b"1")
                 old = cluster.wait_leader()
 
+    def test_who_replaces_a_member_that_is_not_known_yet_everywhere_waits(self):
+        with Cluster(3) as cluster:
+            cluster.wait_ready()
+            new = Joiner(cluster, "node5", "--replace=node4").start()
+            late = join(cluster)
+            self.assertEqual(late.name, "node4")
+            cluster.nodes.append(new)
+            wait_members(cluster, ["node1", "node2", "node3", "node5"])
+            late.ended_by_us = True
+            self.assertEqual(late.process.wait(20 * PATIENCE), 0)
+
     def test_of_two_changes_at_once_one_is_refused(self):
         with Cluster(5) as cluster:
             leader = cluster.wait_ready()

@@ -1,6 +1,8 @@
 /* test_offline.c - what commands do with a data directory or a snapshot file from outside. */
 #include "harness.h"
 
+#include <holdfast/look.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -139,58 +141,109 @@ START_TEST(a_flipped_bit_in_a_value_is_noticed)
 END_TEST
 
 struct seen {
-    unsigned rows, broken;
+    unsigned n, broken;
     raft_index first, last;
 };
 
-static bool on_row(void *arg, struct slice key, struct slice stored, enum err err)
+static bool on_row(void *arg, struct slice key, struct slice text)
 {
     struct seen *seen = arg;
-    seen->rows++;
-    seen->broken += err != OK;
-    if (slice_equal(key, slice_text("c")))
-        expect_slice(stored, "three");
+    seen->n++;
+    if (slice_equal(key, slice_text("base_index")))
+        expect_slice(text, "40");
     return true;
 }
 
-static bool on_record(void *arg, raft_index index, struct slice record, enum err err)
+static bool on_item(void *arg, const struct look_item *item)
 {
     struct seen *seen = arg;
-    (void)record;
-    seen->first = seen->rows++ == 0 ? index : seen->first;
-    seen->last = index;
-    seen->broken += err != OK;
-    return seen->rows < 5;
+    seen->n++;
+    seen->broken += item->err != OK;
+    if (slice_equal(item->key, slice_text("c")))
+        expect_slice(item->content, "three");
+    return true;
 }
 
-START_TEST(a_running_nodes_directory_can_be_looked_at)
+static bool on_entry(void *arg, const struct look_entry *entry)
 {
-    struct directory_view *view;
-    struct view_space space;
-    struct seen kv = { 0 }, meta = { 0 }, log = { 0 }, later = { 0 };
-    /* Another process must look: LMDB opens an environment once in each. */
+    struct seen *seen = arg;
+    seen->first = seen->n++ == 0 ? entry->index : seen->first;
+    seen->last = entry->index;
+    seen->broken += entry->err != OK;
+    return seen->n < 5;
+}
+
+static struct look *open_look(enum look_env which)
+{
+    struct look *look;
+    enum err err = look_open(a.dir, which, &look, message);
+    ck_assert_msg(err == OK, "%s", message);
+    ck_assert_int_eq(look_begin(look), OK);
+    return look;
+}
+
+/* Another process must look at a running one: LMDB opens an environment once in each. */
+START_TEST(a_log_can_be_looked_at)
+{
+    struct seen meta = { 0 }, some = { 0 }, later = { 0 };
+    struct look_stats stats;
+    uint64_t behind, count;
+    raft_index first, last;
     harness_close(&a);
-    ck_assert_int_eq(directory_view_open(a.dir, &view, message), OK);
-    ck_assert_int_eq(directory_view_table(view, TABLE_KV, on_row, &kv), OK);
-    ck_assert_uint_eq(kv.rows, 3);
-    ck_assert_uint_eq(kv.broken, 0);
-    ck_assert_int_eq(directory_view_log_meta(view, on_row, &meta), OK);
-    ck_assert_uint_ge(meta.rows, 9);
-    ck_assert_int_eq(directory_view_log(view, 0, on_record, &log), OK);
-    ck_assert_uint_eq(log.first, 41);
-    ck_assert_uint_eq(log.last, 45); /* as it was told to stop */
-    ck_assert_uint_eq(log.broken, 0);
-    ck_assert_int_eq(directory_view_log(view, 48, on_record, &later), OK);
-    ck_assert_uint_eq(later.rows, 3);
-    ck_assert_int_eq(directory_view_space(view, true, &space), OK);
-    ck_assert_uint_gt(space.file_bytes, 0);
-    ck_assert_uint_le(space.used_bytes, space.file_bytes);
-    ck_assert_uint_ge(space.entries, 3 + 1 + 6);
-    ck_assert_int_eq(directory_view_space(view, false, &space), OK);
-    ck_assert_uint_ge(space.entries, 10 + 9);
-    directory_view_close(view);
-    ck_assert_int_eq(directory_view_open(base, &view, message), ERR_NOT_FOUND);
-    expect_said("not a data directory");
+    struct look *log = open_look(LOOK_LOG);
+    ck_assert_int_eq(look_rows(log, on_row, &meta), OK);
+    ck_assert_uint_ge(meta.n, 9);
+    ck_assert(look_number(log, "base_index", &behind));
+    ck_assert_uint_eq(behind, 40);
+    ck_assert(!look_number(log, "no such row", &behind));
+    ck_assert(!look_number(log, "format", &behind)); /* no number */
+    ck_assert_int_eq(look_bounds(log, &first, &last, &count), OK);
+    ck_assert(first == 41 && last == 50 && count == 10);
+    ck_assert_int_eq(look_entries(log, 1, on_entry, &some), OK);
+    ck_assert_uint_eq(some.first, 41);
+    ck_assert_uint_eq(some.last, 45); /* as it was told to stop */
+    ck_assert_int_eq(look_entries(log, 48, on_entry, &later), OK);
+    ck_assert_uint_eq(later.n, 3);
+    ck_assert_uint_eq(some.broken + later.broken, 0);
+    ck_assert_int_eq(look_stats(log, &stats), OK);
+    ck_assert_uint_eq(stats.entries[1], 10);
+    ck_assert_uint_le(stats.used_bytes, stats.file_bytes);
+    look_close(log);
+}
+END_TEST
+
+START_TEST(a_state_can_be_looked_at)
+{
+    struct seen all = { 0 }, from = { 0 }, behind = { 0 };
+    struct look_stats stats;
+    harness_close(&a);
+    struct look *state = open_look(LOOK_STATE);
+    ck_assert_int_eq(look_items(state, TABLE_KV, slice_of(NULL, 0), false, on_item, &all), OK);
+    ck_assert_int_eq(look_items(state, TABLE_KV, slice_text("b"), false, on_item, &from), OK);
+    ck_assert_int_eq(look_items(state, TABLE_KV, slice_text("b"), true, on_item, &behind), OK);
+    ck_assert(all.n == 3 && from.n == 2 && behind.n == 1);
+    ck_assert_uint_eq(all.broken, 0);
+    ck_assert_int_eq(look_stats(state, &stats), OK);
+    ck_assert_uint_eq(stats.entries[TABLE_KV], 3);
+    ck_assert_uint_eq(stats.entries[TABLE_MEMBERS], 1);
+    look_close(state);
+    ck_assert_int_eq(look_open(base, LOOK_STATE, &state, message), ERR_NOT_FOUND);
+    expect_said("there is no");
+}
+END_TEST
+
+/* Without a try of the lock, during which no node could start. */
+START_TEST(who_holds_a_directory_is_seen)
+{
+    struct look_directory found;
+    ck_assert_int_eq(look_directory(a.dir, &found, message), OK);
+    ck_assert(found.log && found.state && found.lock && found.running);
+    ck_assert_int_eq(found.holder, getpid());
+    ck_assert_str_eq(found.other, "");
+    harness_close(&a);
+    ck_assert_int_eq(look_directory(a.dir, &found, message), OK);
+    ck_assert(!found.running && !found.creating && !found.old_state && !found.incoming);
+    ck_assert_int_eq(look_directory("/nowhere/at/all", &found, message), ERR_NOT_FOUND);
 }
 END_TEST
 
@@ -206,7 +259,9 @@ int main(void)
     tcase_add_test(tcase, a_snapshot_of_another_cluster_must_be_adopted);
     tcase_add_test(tcase, a_damaged_snapshot_makes_nothing);
     tcase_add_test(tcase, a_flipped_bit_in_a_value_is_noticed);
-    tcase_add_test(tcase, a_running_nodes_directory_can_be_looked_at);
+    tcase_add_test(tcase, a_log_can_be_looked_at);
+    tcase_add_test(tcase, a_state_can_be_looked_at);
+    tcase_add_test(tcase, who_holds_a_directory_is_seen);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

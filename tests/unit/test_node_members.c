@@ -177,6 +177,30 @@ START_TEST(a_learner_that_is_to_stay_one_is_not_promoted_unasked)
 }
 END_TEST
 
+static const char *name_at(struct cluster *cluster, uint32_t at, uint32_t i)
+{
+    static struct node_member members[MEMBERS_MAX];
+    uint32_t n = node_members(cluster_node(cluster, at), members);
+    for (uint32_t k = 0; k < n; k++)
+        if (members[k].id == cluster_id(cluster, i))
+            return members[k].name;
+    return "";
+}
+
+/* Else one that dies soon could not be named in the command that replaces it. */
+START_TEST(a_learner_has_its_vote_once_its_name_is_known)
+{
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct cluster *cluster = calm_cluster(1, seed);
+        cluster_set_loss(cluster, 30); /* the announcement gets lost, too */
+        uint32_t i = join(cluster, 0);
+        await(cluster, 0, i, true, true);
+        ck_assert_str_ne(name_at(cluster, 0, i), "");
+        cluster_free(cluster);
+    }
+}
+END_TEST
+
 START_TEST(a_removed_node_is_told_and_remembers)
 {
     struct cluster *cluster = calm_cluster(3, 4);
@@ -438,6 +462,7 @@ int main(void)
         a_cluster_grows_from_one_to_five_and_every_node_serves,
         all_nodes_restart_with_the_members_that_they_had,
         a_learner_that_is_to_stay_one_is_not_promoted_unasked,
+        a_learner_has_its_vote_once_its_name_is_known,
         a_removed_node_is_told_and_remembers,
         who_was_away_when_it_was_removed_is_told_when_it_comes,
         a_leader_that_is_removed_hands_over_first,
