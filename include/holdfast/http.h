@@ -99,6 +99,28 @@ void http_reply(struct http_request *request, int status, const char *content_ty
 void http_reply_blob(struct http_request *request, int status, const char *content_type,
                      const struct http_header *headers, size_t n_headers, struct blob *body);
 
+/* An answer whose body comes in parts, so that none of it has to be in memory long before it can
+ * leave.  The head goes at once, with `size` as the length; `more` is called, from the event loop,
+ * whenever little is left to send, and asks for one http_stream_send, now or later.  With the last
+ * byte the stream ends by itself and must not be touched again.  `lost`: nobody takes it any more;
+ * it remains to call http_stream_abort, at once or later.  A reader that stands still is cut. */
+struct http_stream;
+struct http_stream_events {
+    void (*more)(void *arg);
+    void (*lost)(void *arg);
+    void *arg;
+};
+enum { HTTP_STREAM_PART = 256 * 1024 }; /* a good size of a part; about two are in memory */
+/* NULL: nobody is there any more.  Otherwise as http_reply; `size` > 0, and not for HEAD. */
+struct http_stream *http_reply_begin(struct http_request *request, int status,
+                                     const char *content_type, const struct http_header *headers,
+                                     size_t n_headers, uint64_t size,
+                                     const struct http_stream_events *events);
+/* Takes the reference; not empty, and not more than is still to come.  True: that was all. */
+bool http_stream_send(struct http_stream *stream, struct blob *bytes);
+/* Ends it before its time: the connection is cut, so the client sees that bytes are missing. */
+void http_stream_abort(struct http_stream *stream);
+
 /* Whether a body of this size may be answered now: within held_max, if need be after connections
  * that hold much and do not move have ended.  A handler that does not ask is not stopped. */
 bool http_reply_has_room(struct http_request *request, size_t size);

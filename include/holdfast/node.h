@@ -97,20 +97,32 @@ enum op_type {
     OP_INFO,  /* the cluster as the leader sees it */
     OP_CHANGE,   /* change the members */
     OP_TRANSFER, /* hand leadership over; done once another leads, or it was given up */
+    OP_COPY,     /* a copy of the state as a file; what is applied now will be in it */
 };
 
 enum consistency { CONSISTENCY_LINEARIZABLE, CONSISTENCY_LEASE, CONSISTENCY_STALE };
 
+/* A copy of the state, from an OP_COPY that ended with OK until node_copy_drop; one at a time, a
+ * second is ERR_OVERLOADED.  The submitter's, whose reader it serves. */
+struct node_copy {
+    struct snapshot_info info;
+    /* Answers node_copy_read; takes the bytes.  ERR_SHUTTING_DOWN, also unasked: the node goes, and
+     * the copy with it. */
+    void (*part)(struct node_copy *copy, enum err err, struct blob *bytes);
+    void *user;
+};
+
 struct op {
     /* set by the submitter */
     enum op_type type;
-    uint64_t deadline_ms;          /* on the host's monotonic clock */
+    uint64_t deadline_ms;          /* on the host's monotonic clock; COPY has none */
     struct blob *command;          /* WRITE: an encoded command; the reference is the op's */
     enum consistency consistency;  /* READ */
     uint64_t min_revision;         /* READ: wait until the store has it; 0: none */
     uint64_t max_stale_ms;         /* READ, stale: UINT64_MAX: any age */
     bool local_only;               /* WRITE: do not forward; ERR_NO_LEADER on a follower */
     const struct member_change *change; /* CHANGE: lives until done */
+    struct node_copy *copy;        /* COPY: becomes the copy; lives until it is dropped */
     raft_id target;                /* TRANSFER: to whom; 0: the most advanced voter */
     void (*done)(struct op *op);   /* called once, on the loop thread, perhaps within submit.
                                       The op is the submitter's again and may be freed */
@@ -135,6 +147,11 @@ struct op {
 
 /* Takes the op until done. */
 void node_submit(struct node *node, struct op *op);
+
+/* One at a time, within the file, at most SNAPSHOT_PART_MAX bytes; ends with copy->part, later. */
+void node_copy_read(struct node *node, struct node_copy *copy, uint64_t offset, size_t size);
+/* What is being read is not answered any more. */
+void node_copy_drop(struct node *node, struct node_copy *copy);
 
 /* The state, for OP_READ's done callback: reads happen between begin and end there. */
 struct statemachine *node_statemachine(struct node *node);
@@ -170,6 +187,7 @@ struct node_stats {
     uint64_t snapshots_installed, snapshots_resumed, snapshots_damaged;
     uint64_t snapshot_parts_in, snapshot_parts_repeated, snapshot_bytes_in;
     uint64_t snapshot_ms; /* from the wish to the end of the install, of all installed */
+    uint64_t backups, backup_bytes; /* copies made for clients, and read from them */
     uint64_t proposals_waiting, proposals_waiting_bytes, reads_waiting, pending_bytes;
     struct log_stats log;
     struct state_stats state;

@@ -176,7 +176,7 @@ struct state_store {
  * the installation is complete, no BEGIN and no ABORT. */
 
 enum {
-    SNAPSHOT_FILES_MAX = 2,
+    SNAPSHOT_FILES_MAX = 3,
     CONFIGURATION_TEXT_MAX = 8 * 1024,
 };
 

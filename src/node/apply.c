@@ -56,6 +56,7 @@ uint64_t apply_flush_deadline(const struct node *node)
     if (node->flush_job != NULL) /* waits for the log; core_log_done wakes the node */
         return UINT64_MAX;
     if (node->stopping || node->compaction.tight || statemachine_urgent(node->sm) ||
+        copy_waits_for_flush(node) ||
         statemachine_pending_bytes(node->sm) >= FLUSH_BYTES)
         return 0;
     uint64_t idle = node->applied_ms + node->config.flush_ms / IDLE_FLUSH_PART;

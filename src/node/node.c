@@ -199,6 +199,9 @@ void node_submit(struct node *node, struct op *op)
     case OP_TRANSFER:
         change_submit(node, op);
         break;
+    case OP_COPY:
+        copy_submit(node, op);
+        break;
     }
 }
 
@@ -349,6 +352,7 @@ static void pump_stop(struct node *node, uint64_t now_ms)
         reads_fail_all(node);
         info_expire(node, 0, true);
         change_expire(node, UINT64_MAX);
+        copy_out_of_time(node);
         return;
     }
     if (!node->stopping || node->transfer_asked || node->role != RAFT_LEADER || node_single(node) ||
@@ -372,6 +376,7 @@ void node_run(struct node *node)
     install_pump(node);
     fetch_pump(node);
     send_pump(node);
+    copy_pump(node);
     pump_hello(node, now_ms);
     change_pump(node, now_ms);
     members_policy(node, now_ms);
@@ -436,7 +441,9 @@ static void state_done(void *arg, struct state_job *job)
 
 static void snapshot_done(void *arg, struct snapshot_job *job)
 {
-    if (job->type <= SNAPSHOT_DROP)
+    if (copy_done(arg, job))
+        node_wake(arg);
+    else if (job->type <= SNAPSHOT_DROP)
         send_done(arg, job);
     else
         fetch_done(arg, job);
@@ -484,6 +491,7 @@ void node_free(struct node *node)
     info_expire(node, 0, true);
     change_expire(node, UINT64_MAX);
     tail_fini(&node->tail);
+    copy_fini(node);
     send_fini(node);
     fetch_fini(node);
     configs_fini(node);

@@ -220,6 +220,7 @@ struct node {
     struct compaction compaction;
     struct sender sender;
     struct fetch fetch;
+    struct backup backup;
     struct digests digests;
 
     uint64_t sweep_ms, announce_ms, space_ms;
@@ -436,6 +437,14 @@ uint64_t send_deadline(const struct node *node);
 /* The index of the oldest snapshot that somebody fetches, and its size; UINT64_MAX: nobody does. */
 raft_index send_oldest(const struct node *node, uint64_t *size);
 void send_fini(struct node *node);
+
+/* ---- copy.c */
+void copy_submit(struct node *node, struct op *op);
+bool copy_waits_for_flush(const struct node *node);
+void copy_pump(struct node *node);
+bool copy_done(struct node *node, const struct snapshot_job *job); /* false: not one of its jobs */
+void copy_out_of_time(struct node *node);
+void copy_fini(struct node *node);
 
 /* ---- snapshot_fetch.c */
 void fetch_wanted(struct node *node, raft_id leader); /* the core says RAFT_FETCH */

@@ -10,6 +10,7 @@ enum {
     COMPACT_TIGHT_MAP_PART = 8,    /* with less of the map left, nothing is kept */
     COMPACT_FETCH_KEEPS = 4,       /* times log_keep_bytes, behind a snapshot that is being fetched */
 
+    SEND_COPIES_MAX = SNAPSHOT_FILES_MAX - 1, /* one is for a backup */
     SEND_READERS_MAX = 2,          /* followers that fetch at a time; others are told: later */
     SEND_WAITING_MAX = 16,         /* parts that one of them may have asked for; more are dropped */
     SEND_READS_MAX = 4,            /* parts being read from files at a time */
@@ -72,12 +73,31 @@ struct part_job {
 };
 
 struct sender {
-    struct snapshot_copy copies[SNAPSHOT_FILES_MAX];
+    struct snapshot_copy copies[SEND_COPIES_MAX];
     struct snapshot_reader readers[SEND_READERS_MAX];
     struct part_job parts[SEND_READS_MAX];
     uint32_t turn;            /* the reader that is served next */
     int64_t tokens;           /* bytes that may be sent now */
     uint64_t tokens_ms, sweep_ms;
+};
+
+/* copy.c */
+enum backup_phase {
+    BACKUP_NONE,
+    BACKUP_FLUSHING, /* the state store gets what is applied */
+    BACKUP_COPYING,
+    BACKUP_READY,
+    BACKUP_READING,
+    BACKUP_DROPPING,
+};
+
+struct backup {
+    enum backup_phase phase;
+    struct op *op;           /* until the copy is there */
+    struct node_copy *copy;  /* NULL: nobody wants it any more */
+    raft_index wanted;       /* what must be in it */
+    uint64_t file;
+    struct snapshot_job job;
 };
 
 /* snapshot_fetch.c */

@@ -103,13 +103,13 @@ static bool is_fresh(const struct node *node, const struct snapshot_copy *copy, 
 static struct snapshot_copy *choose_copy(struct node *node, raft_index applied)
 {
     struct snapshot_copy *copies = node->sender.copies, *place = NULL;
-    for (int i = 0; i < SNAPSHOT_FILES_MAX; i++)
+    for (int i = 0; i < SEND_COPIES_MAX; i++)
         if (is_fresh(node, &copies[i], applied))
             return &copies[i];
-    for (int i = 0; i < SNAPSHOT_FILES_MAX; i++)
+    for (int i = 0; i < SEND_COPIES_MAX; i++)
         if (copies[i].state == COPY_MAKING)
             return &copies[i];
-    for (int i = 0; i < SNAPSHOT_FILES_MAX; i++) {
+    for (int i = 0; i < SEND_COPIES_MAX; i++) {
         if (copies[i].state == COPY_NONE)
             place = &copies[i];
         else if (copies[i].state == COPY_READY && readers_of(node, &copies[i]) == 0 &&
@@ -143,7 +143,7 @@ void send_on_open(struct node *node, raft_id from, const struct frame *frame)
         reader->heard_ms = node_now(node);
         return;
     }
-    for (int i = 0; i < SNAPSHOT_FILES_MAX; i++)
+    for (int i = 0; i < SEND_COPIES_MAX; i++)
         if (node->sender.copies[i].state == COPY_READY && frame->snapshot_open.damaged != 0 &&
             node->sender.copies[i].info.checksum == frame->snapshot_open.damaged)
             node->sender.copies[i].damaged = true;
@@ -346,7 +346,7 @@ static void sweep(struct node *node, uint64_t now)
             ((!reader->opening && now >= reader->heard_ms + idle_ms(node)) || has_caught_up(node, reader)))
             *reader = (struct snapshot_reader){ 0 };
     }
-    for (int i = 0; i < SNAPSHOT_FILES_MAX; i++) {
+    for (int i = 0; i < SEND_COPIES_MAX; i++) {
         struct snapshot_copy *copy = &s->copies[i];
         if (copy->state == COPY_READY && readers_of(node, copy) == 0 && !parts_out(node, copy) &&
             (copy->damaged || now >= copy->used_ms + idle_ms(node)))
@@ -356,7 +356,7 @@ static void sweep(struct node *node, uint64_t now)
 
 static bool any_in_use(const struct node *node)
 {
-    for (int i = 0; i < SNAPSHOT_FILES_MAX; i++)
+    for (int i = 0; i < SEND_COPIES_MAX; i++)
         if (node->sender.copies[i].state != COPY_NONE)
             return true;
     return false;
@@ -411,6 +411,6 @@ raft_index send_oldest(const struct node *node, uint64_t *size)
 
 void send_fini(struct node *node)
 {
-    for (int i = 0; i < SNAPSHOT_FILES_MAX; i++)
+    for (int i = 0; i < SEND_COPIES_MAX; i++)
         blob_unref(node->sender.copies[i].configuration);
 }

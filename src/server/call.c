@@ -153,6 +153,13 @@ void call_submit_read(struct call *call, void (*finish)(struct call *))
     submit(call, call->options.timeout_ms, finish);
 }
 
+void call_submit_copy(struct call *call, struct node_copy *copy, void (*finish)(struct call *))
+{
+    call->op.type = OP_COPY;
+    call->op.copy = copy;
+    submit(call, 0, finish);
+}
+
 void call_submit_info(struct call *call, uint32_t timeout_ms, void (*finish)(struct call *))
 {
     call->op.type = OP_INFO;

@@ -52,6 +52,15 @@ struct route_counts {
     uint64_t by_status[STATUS_SLOTS];
 };
 
+/* The copy of the state that a client is taking; there is one at a time. */
+struct backup {
+    bool active;
+    struct node_copy copy;
+    struct http_stream *stream; /* NULL: the copy is being made */
+    uint64_t offset;            /* of the part that comes next */
+    uint64_t began_ms;
+};
+
 struct server {
     struct server_config config;
     struct node *node;
@@ -65,6 +74,7 @@ struct server {
     struct kv_op *ops; /* BATCH_OPS_MAX places, scratch within one function */
     struct route_counts counts[ROUTES_MAX + 1];
     struct histogram latency[ROUTE_CLASSES];
+    struct backup backup;
 };
 
 struct call {
@@ -102,6 +112,8 @@ void call_abandon(struct call *call);
 void call_submit_write(struct call *call, const struct kv_op *ops, uint32_t n,
                        void (*finish)(struct call *));
 void call_submit_read(struct call *call, void (*finish)(struct call *));
+/* Makes a copy of the state; no deadline ends that. */
+void call_submit_copy(struct call *call, struct node_copy *copy, void (*finish)(struct call *));
 void call_submit_info(struct call *call, uint32_t timeout_ms, void (*finish)(struct call *));
 void call_submit_change(struct call *call, void (*finish)(struct call *)); /* call->change */
 void call_submit_transfer(struct call *call, raft_id to, void (*finish)(struct call *));
@@ -112,6 +124,11 @@ bool call_read_key(struct call *call);
 /* ---- reply.c: answers */
 
 void call_reply(struct call *call, int status, const char *content_type, struct slice body);
+/* 200 with `more` headers (their strings live until then) and a body in parts (http.h), which goes
+ * on after the call.  NULL: nobody is there any more. */
+struct http_stream *call_reply_stream(struct call *call, const char *content_type,
+                                      const struct http_header *more, size_t n_more, uint64_t size,
+                                      const struct http_stream_events *events);
 /* Takes what `out` holds. */
 void call_reply_json(struct call *call, int status, struct json_out *out);
 
@@ -175,6 +192,12 @@ void health_get(struct call *call);
 void health_livez(struct call *call);
 void health_readyz(struct call *call);
 void health_leader(struct call *call);
+
+void snapshot_get(struct call *call);
+
+/* ---- snapshot.c, for others */
+
+void snapshot_cut(struct server *server); /* the answer under way, if there is one */
 
 /* ---- info.c, for others */
 

@@ -136,6 +136,27 @@ void call_reply(struct call *call, int status, const char *content_type, struct 
         call_end(call);
 }
 
+struct http_stream *call_reply_stream(struct call *call, const char *content_type,
+                                      const struct http_header *more, size_t n_more, uint64_t size,
+                                      const struct http_stream_events *events)
+{
+    struct server *server = call->server;
+    struct http_request *request = call->http;
+    struct reply_headers headers;
+
+    headers.n = 0;
+    reply_common_headers(server, &headers);
+    add_own(call, 200, &headers);
+    for (size_t i = 0; i < n_more; i++)
+        add(&headers, more[i].name, more[i].value);
+    count(call, 200);
+    TAILQ_REMOVE(&server->calls, call, link);
+    server->n_calls--;
+    call->http = NULL;
+    call_end(call);
+    return http_reply_begin(request, 200, content_type, headers.at, headers.n, size, events);
+}
+
 void call_reply_json(struct call *call, int status, struct json_out *out)
 {
     json_end(out);

@@ -35,6 +35,7 @@ static const struct route table[] = {
       CLASS_OTHER, OPTIONS_FORWARDED | OPTION_FORCE, members_post },
     { HTTP_POST, "/cluster/leader", false, "POST /cluster/leader", CLASS_OTHER, OPTIONS_FORWARDED,
       members_leader },
+    { HTTP_GET, "/snapshot", false, "GET /snapshot", CLASS_OTHER, OPTIONS_READ, snapshot_get },
     { READ_METHODS, "/status", false, "GET /status", CLASS_OTHER, 0, info_status },
     { READ_METHODS, "/stats", false, "GET /stats", CLASS_OTHER, 0, stats_get },
     { READ_METHODS, "/health", false, "GET /health", CLASS_OTHER, OPTION_TIMEOUT, health_get },

@@ -98,6 +98,7 @@ uint16_t server_port(const struct server *server)
 void server_stop(struct server *server)
 {
     server->stopping = true;
+    snapshot_cut(server);
     http_server_stop(server->http);
 }
 
@@ -113,6 +114,7 @@ void server_free(struct server *server)
     if (server == NULL)
         return;
     server->stopping = true;
+    snapshot_cut(server);
     while ((call = TAILQ_FIRST(&server->calls)) != NULL)
         call_abandon(call);
     http_server_free(server->http);

@@ -147,6 +147,8 @@ static void write_snapshots(struct json_out *out, const struct node_stats *stats
     json_member_u64(out, "bytes_in", stats->snapshot_bytes_in);
     json_member_u64(out, "install_ms_total", stats->snapshot_ms);
     json_member_u64(out, "log_compactions", stats->compactions);
+    json_member_u64(out, "backups", stats->backups);
+    json_member_u64(out, "backup_bytes_out", stats->backup_bytes);
     json_close(out, '}');
 }
 

@@ -99,6 +99,7 @@ void connection_gone(struct evhttp_connection *evcon, void *arg)
 {
     struct connection *connection = arg;
     struct http_server *server = connection->server;
+    struct http_stream *stream = connection->stream;
     (void)evcon;
     evbuffer_remove_cb_entry(bufferevent_get_input(connection->bev), connection->input_watch);
     room_release(connection);
@@ -115,6 +116,8 @@ void connection_gone(struct evhttp_connection *evcon, void *arg)
     server_resume(server);
     free(connection->partial);
     free(connection);
+    if (stream != NULL)
+        stream_lost(stream);
 }
 
 /* The answer to the current request has left; evhttp turns to the next. */

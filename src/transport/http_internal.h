@@ -42,7 +42,8 @@ struct connection {
 
     enum phase phase;
     uint64_t since_ms;               /* when the phase began, or its last progress */
-    struct http_request *request;    /* HANDLING: the one that the handler has */
+    struct http_request *request;    /* HANDLING: the one that the handler has; and of a stream */
+    struct http_stream *stream;      /* WRITING, in parts */
     bool editing;                    /* we change the input ourselves */
     bool shut;                       /* LEAVING: the last words are out */
     bool deaf;                       /* LEAVING: the client has said all; they are not out yet */
@@ -171,11 +172,17 @@ struct reply {
 /* Appends status line and headers, and `body` if it is to be sent and not empty. */
 void reply_write(struct evbuffer *out, const char *date, const struct reply *reply,
                  struct slice body);
+/* True: its server or its connection is gone, and so is the request now. */
+bool reply_to_nobody(struct http_request *request);
 /* http_reply with a body that is moved out of an evbuffer, which it frees. */
 void reply_buffer(struct http_request *request, int status, const char *content_type,
                   struct evbuffer *body);
 /* To a request that the handler never saw: before evhttp knows of it, and after. */
 void reply_refusal(struct connection *connection, const struct refusal *refusal);
 void reply_refused_request(struct http_request *request, const struct refusal *refusal);
+
+/* ---- stream.c */
+
+void stream_lost(struct http_stream *stream); /* its connection is gone */
 
 #endif

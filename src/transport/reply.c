@@ -152,8 +152,7 @@ static void unref_blob(const void *data, size_t size, void *blob)
     blob_unref(blob);
 }
 
-/* Its server or its connection is gone: nobody is there to be answered. */
-static bool answer_nobody(struct http_request *request)
+bool reply_to_nobody(struct http_request *request)
 {
     if (request->server == NULL) {
         free(request);
@@ -186,7 +185,7 @@ static void answer(struct http_request *request, struct reply *reply, struct sli
 {
     ASSERT(request->state == REQUEST_PENDING);
     request->state = REQUEST_ANSWERED;
-    if (answer_nobody(request))
+    if (reply_to_nobody(request))
         return;
     struct connection *connection = request->connection;
     struct evhttp_request *ev = request->ev;

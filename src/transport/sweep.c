@@ -47,7 +47,8 @@ static void look_at_output(struct connection *connection)
 {
     struct http_server *server = connection->server;
     size_t left = evbuffer_get_length(bufferevent_get_output(connection->bev));
-    if (left != connection->unwritten) {
+    bool waits_for_us = connection->stream != NULL && left == 0;
+    if (left != connection->unwritten || waits_for_us) {
         connection->unwritten = left;
         connection->since_ms = server->now_ms;
     } else if (server->now_ms - connection->since_ms > server->config.write_timeout_ms) {
