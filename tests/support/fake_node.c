@@ -45,7 +45,29 @@ static void finish(struct node *node, struct op *op)
     op->result = node->result;
     op->info = node->info;
     op->staleness_ms = node->staleness_ms;
+    if (op->type == OP_COPY && op->err == OK) {
+        ASSERT(node->copied == NULL);
+        node->copied = op->copy;
+        op->copy->info = node->copy;
+    }
     op->done(op);
+}
+
+void node_copy_read(struct node *node, struct node_copy *copy, uint64_t offset, size_t size)
+{
+    ASSERT(copy == node->copied && offset + size <= node->copy.size);
+    struct blob *bytes = blob_new(size);
+    for (size_t i = 0; i < size; i++)
+        bytes->data[i] = (unsigned char)((offset + i) % 251);
+    node->n_parts++;
+    copy->part(copy, OK, bytes);
+}
+
+void node_copy_drop(struct node *node, struct node_copy *copy)
+{
+    ASSERT(copy == node->copied);
+    node->copied = NULL;
+    node->n_dropped++;
 }
 
 void node_submit(struct node *node, struct op *op)

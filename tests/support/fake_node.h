@@ -20,6 +20,11 @@ struct node {
     uint64_t staleness_ms;
     bool keep; /* ops wait for fake_node_finish */
 
+    /* a copy of the state that it gives: so many bytes, each its place modulo 251 */
+    struct snapshot_info copy;
+    struct node_copy *copied;      /* until it is dropped */
+    uint32_t n_parts, n_dropped;
+
     /* what was submitted */
     uint32_t n_submitted;
     struct op *kept[16];
