@@ -318,6 +318,32 @@ struct holdfast_result *holdfast_request(struct holdfast *db, const char *method
                                          struct holdfast_bytes json,
                                          const struct holdfast_call *call);
 
+/* ---- a copy of all data */
+
+struct holdfast_snapshot {
+    uint64_t size;     /* bytes */
+    uint64_t checksum; /* XXH3, 64 bits, seed 0, of all of them */
+    uint64_t index, term, revision, keys;
+    uint64_t digest;   /* as in `holdfast_status.digest` */
+    const char *node;  /* who gives it */
+};
+
+/* Where it goes.  `begin` comes before the first byte, and again if the library begins anew with
+ * another node: what came before is then void.  Either returns false to end the call, which then
+ * ends in BAD_ARGUMENT. */
+struct holdfast_sink {
+    size_t size; /* of this struct */
+    bool (*begin)(void *arg, const struct holdfast_snapshot *snapshot);
+    bool (*data)(void *arg, const void *data, size_t size);
+    void *arg;
+};
+
+/* A consistent copy of the state, an LMDB file; any node gives it.  OK: all `size` bytes have come;
+ * the checksum is the caller's to compare.  The timeout is for finding a node; the copying and the
+ * sending take as long as they take, but for a minute of silence. */
+struct holdfast_result *holdfast_get_snapshot(struct holdfast *db, const struct holdfast_sink *sink,
+                                              const struct holdfast_call *call);
+
 /* The base URLs that the handle knows, endpoints first.  Returns how many there are. */
 size_t holdfast_nodes(struct holdfast *db, char (*urls)[HOLDFAST_URL_MAX], size_t max);
 

@@ -288,7 +288,8 @@ MUST_CHECK enum err snapshot_lmdb_open(struct data_directory *dir, struct state_
  * the snapshot file `file`, verified first (its size and checksum are the caller's to know), and
  * whose log begins behind it: base, and term, are the snapshot's.  `identity` as for a new node;
  * its incarnation is drawn.  ERR_FOREIGN: there is something at `path`, or the file says another
- * cluster (unless `adopt`: the state becomes identity's cluster's).  *info says what it holds. */
+ * cluster (unless `adopt`: the state becomes identity's cluster's, whose members are not those of
+ * the file, and whose id later openings take from the directory).  *info says what it holds. */
 MUST_CHECK enum err data_directory_restore(const char *path, struct identity *identity,
                                            const char *file, bool adopt,
                                            struct snapshot_info *info, char *message);

@@ -78,6 +78,11 @@ static enum verdict judge_failure(struct call *call, const char *node,
     case EXCHANGE_ANSWERED:
         break;
     }
+    if (exchange->sink_ended) {
+        result_error(result, HOLDFAST_BAD_ARGUMENT, "the caller took no more of the answer of %s",
+                     node);
+        return CALL_DONE;
+    }
     if (exchange->body.failed)
         result->failed = true;
     result_error(result, exchange->timed_out ? HOLDFAST_TIMEOUT : HOLDFAST_BROKEN_ANSWER,
@@ -139,9 +144,10 @@ static enum verdict judge_answer(struct call *call, const char *node, struct exc
     }
     cJSON *json = answer_parse(&result->body);
     enum verdict verdict = CALL_DONE;
+    bool any = call->request->is_document || call->request->sink != NULL;
     if (exchange->status < 200 || exchange->status > 299) {
         verdict = judge_error(call, node, json, exchange);
-    } else if (json == NULL && !call->request->is_document) {
+    } else if (json == NULL && !any) {
         verdict = judge_garbage(call, node, exchange->status);
     } else {
         result_error(result, HOLDFAST_OK, "%s", "");

@@ -21,6 +21,7 @@ enum {
     WRITE_AGAIN_MIN_MS = 50,         /* with less time left a write is not tried again */
     LEARN_MS = 500,                  /* the most that asking for the members may take */
     LEARN_EVERY_MS = 30 * 1000,
+    SILENCE_MAX_S = 60, /* of an answer that takes its time */
 };
 
 /* ---- buffer.c: bytes that grow.  Sticky: after a failed allocation every append does nothing;
@@ -131,6 +132,7 @@ struct request {
     bool takes_timeout; /* the node understands ?timeout= here */
     bool is_document;   /* any answer will do, JSON or not, and ends the call */
     bool wants_leader;
+    const struct holdfast_sink *sink; /* takes the body of a 200; NULL: it is kept in memory */
 };
 
 enum exchange_end {
@@ -150,6 +152,8 @@ struct exchange {
     char location[HOLDFAST_URL_MAX]; /* scheme and authority alone */
     uint64_t revision;
     uint32_t retry_after_ms;
+    struct holdfast_snapshot snapshot;
+    bool sink_ended; /* it took no more */
     char error[CURL_ERROR_SIZE];
 };
 

@@ -365,6 +365,19 @@ struct holdfast_result *holdfast_request(struct holdfast *db, const char *method
     return finish(db, &request, &target, NULL, &c, ANSWER_DOCUMENT);
 }
 
+struct holdfast_result *holdfast_get_snapshot(struct holdfast *db, const struct holdfast_sink *sink,
+                                              const struct holdfast_call *call)
+{
+    struct holdfast_call c = read_call(call);
+    struct buffer target = { 0 };
+    struct request request = { .method = "GET", .takes_timeout = true, .sink = sink };
+    if (sink == NULL || sink->begin == NULL || sink->data == NULL)
+        return refuse(result_new(), HOLDFAST_BAD_ARGUMENT, "a snapshot needs a sink");
+    buffer_text(&target, "/snapshot");
+    add_consistency(&target, &c);
+    return finish(db, &request, &target, NULL, &c, ANSWER_DOCUMENT);
+}
+
 const char *holdfast_library_version(void)
 {
     return PACKAGE_VERSION;

@@ -12,6 +12,9 @@
 
 struct sending {
     struct exchange *exchange;
+    CURL *curl;
+    const struct holdfast_sink *sink;
+    bool sink_begun;
     size_t answer_max;
     unsigned times; /* requests that curl began to send */
     bool too_big;
@@ -24,11 +27,35 @@ static int on_send(void *arg, char *remote_ip, char *local_ip, int remote_port, 
     return sending->times++ == 0 ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
 }
 
+/* Only a 200 is for the sink; an error is read as any other. */
+static bool is_for_sink(const struct sending *sending)
+{
+    long status = 0;
+    if (sending->sink == NULL)
+        return false;
+    curl_easy_getinfo(sending->curl, CURLINFO_RESPONSE_CODE, &status);
+    return status == 200;
+}
+
+static size_t give_sink(struct sending *sending, const char *data, size_t size)
+{
+    const struct holdfast_sink *sink = sending->sink;
+    struct exchange *exchange = sending->exchange;
+    if (!sending->sink_begun && !sink->begin(sink->arg, &exchange->snapshot))
+        exchange->sink_ended = true;
+    sending->sink_begun = true;
+    if (!exchange->sink_ended && !sink->data(sink->arg, data, size))
+        exchange->sink_ended = true;
+    return exchange->sink_ended ? 0 : size;
+}
+
 static size_t on_body(char *data, size_t size, size_t n, void *arg)
 {
     struct sending *sending = arg;
     struct buffer *body = &sending->exchange->body;
     size_t bytes = size * n;
+    if (is_for_sink(sending))
+        return give_sink(sending, data, bytes);
     if (bytes > sending->answer_max || body->size > sending->answer_max - bytes) {
         sending->too_big = true;
         return 0;
@@ -56,11 +83,33 @@ static bool header_value(const char *line, size_t size, const char *name, char *
     return true;
 }
 
+static void take_snapshot_header(struct holdfast_snapshot *out, const char *line, size_t size)
+{
+    const struct {
+        const char *name;
+        uint64_t *value;
+        int base;
+    } headers[] = {
+        { "Content-Length", &out->size, 10 },
+        { "Holdfast-Snapshot-Checksum", &out->checksum, 16 },
+        { "Holdfast-Snapshot-Index", &out->index, 10 },
+        { "Holdfast-Snapshot-Term", &out->term, 10 },
+        { "Holdfast-Snapshot-Revision", &out->revision, 10 },
+        { "Holdfast-Snapshot-Keys", &out->keys, 10 },
+        { "Holdfast-Snapshot-Digest", &out->digest, 16 },
+    };
+    char text[64];
+    for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++)
+        if (header_value(line, size, headers[i].name, text, sizeof(text)))
+            *headers[i].value = strtoull(text, NULL, headers[i].base);
+}
+
 static size_t on_header(char *line, size_t size, size_t n, void *arg)
 {
     struct exchange *exchange = ((struct sending *)arg)->exchange;
     char text[2048];
     size_t bytes = size * n;
+    take_snapshot_header(&exchange->snapshot, line, bytes);
     if (header_value(line, bytes, "Holdfast-Leader", text, sizeof(exchange->leader))) {
         snprintf(exchange->leader, sizeof(exchange->leader), "%s", text);
     } else if (header_value(line, bytes, "Holdfast-Revision", text, sizeof(text))) {
@@ -151,13 +200,15 @@ void exchange_run(struct connection *connection, const char *user_agent,
                   const struct request *request, const char *node, uint32_t timeout_ms,
                   uint32_t connect_ms, size_t answer_max, struct exchange *out)
 {
-    struct sending sending = { .exchange = out, .answer_max = answer_max };
+    struct sending sending = { .exchange = out, .curl = connection->curl, .sink = request->sink,
+                               .answer_max = answer_max };
     struct curl_slist *headers = make_headers(request);
     struct buffer url = { 0 };
     CURL *curl = connection->curl;
 
     memset(out, 0, sizeof(*out));
     out->end = EXCHANGE_NO_MEMORY;
+    out->snapshot.node = node;
     buffer_format(&url, "%s", node);
     buffer_text(&url, request->target);
     /* The node gives up a little before us, so that its word on the outcome still arrives. */
@@ -167,7 +218,12 @@ void exchange_run(struct connection *connection, const char *user_agent,
                       node_ms < NODE_TIMEOUT_MAX_MS ? node_ms : NODE_TIMEOUT_MAX_MS);
     if (headers != NULL && !url.failed && set_options(curl, request, url.data, headers, &sending)) {
         curl_easy_setopt(curl, CURLOPT_USERAGENT, user_agent);
-        curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+        if (request->sink == NULL) {
+            curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+        } else {
+            curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+            curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)SILENCE_MAX_S);
+        }
         curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
         CURLcode code = curl_easy_perform(curl);
         long status = 0;

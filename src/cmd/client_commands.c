@@ -31,6 +31,8 @@ static const struct client_command commands[] = {
       0, 3, false, client_member },
     { "leader", "transfer [MEMBER]", "hand the leadership over", FLAG_COMMON | FLAG_CONNECTION, 1, 2,
       false, client_leader },
+    { "backup", "FILE", "a copy of all data into a file, or to standard output (-)",
+      FLAG_COMMON | FLAG_CONNECTION | FLAG_READ | FLAG_REPLACE, 1, 1, false, client_backup },
     { "shell", "", "an interactive session", FLAG_COMMON | FLAG_CONNECTION | FLAG_PERCENT, 0, 0,
       false, client_shell },
     { "stats", "", "counters and latencies of a node", FLAG_COMMON, 0, 0, true, client_stats },

@@ -48,6 +48,7 @@ static const struct flag_row {
     { "file", "FILE", "read the operations from a file", ID_FILE, FLAG_FILE },
     { "force", NULL, "remove or replace though no majority of the others answers", ID_FORCE,
       FLAG_MEMBER },
+    { "force", NULL, "replace a file that is there already", ID_FORCE, FLAG_REPLACE },
     { "learner", NULL, "add: it stays a learner, without a vote", ID_LEARNER, FLAG_MEMBER },
     { "consistency", "KIND", "linearizable (default), lease or stale", ID_CONSISTENCY, FLAG_READ },
     { "max-stale", "DURATION", "with stale: refuse what is older", ID_MAX_STALE, FLAG_READ },

@@ -45,6 +45,7 @@ enum client_flag {
     FLAG_RANGE = 1 << 7, /* --start, --end, --limit, --keys-only, --count, --reverse */
     FLAG_FILE = 1 << 8,
     FLAG_MEMBER = 1 << 9, /* --force, --learner */
+    FLAG_REPLACE = 1 << 10, /* --force */
 };
 
 /* Reads the flags in `accepted` among argv[1] and after; *first is the first argument that is
@@ -92,6 +93,7 @@ int client_stats(struct session *session, const struct client_flags *flags, int 
 int client_health(struct session *session, const struct client_flags *flags, int argc, char **argv);
 int client_member(struct session *session, const struct client_flags *flags, int argc, char **argv);
 int client_leader(struct session *session, const struct client_flags *flags, int argc, char **argv);
+int client_backup(struct session *session, const struct client_flags *flags, int argc, char **argv);
 int client_shell(struct session *session, const struct client_flags *flags, int argc, char **argv);
 
 /* ---- client_output.c */

@@ -26,6 +26,8 @@ static const struct command commands[] = {
     { "info", "members and leader of the cluster", NULL },
     { "member", "who belongs to the cluster: list, add, remove, promote, replace", NULL },
     { "leader", "hand the leadership over", NULL },
+    { "backup", "a copy of all data into a file", NULL },
+    { "restore", "a data directory for a new cluster out of a backup", restore_command },
     { "shell", "an interactive session", NULL },
     { "doctor", "what is wrong with a cluster or a data directory, and what to do", doctor_command },
     { "inspect", "what is in a node's data directory", inspect_command },

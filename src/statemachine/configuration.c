@@ -220,6 +220,10 @@ void statemachine_bootstrap(struct statemachine *sm, const struct configuration 
     ASSERT(!sm->configured && configuration_valid(configuration));
     sm->configuration = sm->first = *configuration;
     sm->configured = sm->bootstrapped = sm->first_known = true;
+    /* A restored state still tells of the members that it was taken from. */
+    for (uint32_t i = sm->n_members; i-- > 0;)
+        if (configuration_place(configuration, sm->members[i].id) < 0)
+            members_forget(sm, sm->members[i].id);
     put_configuration(sm);
     put_row(sm, ROW_FIRST, 0, configuration);
 }

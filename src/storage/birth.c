@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -40,7 +41,18 @@ static void write_log(struct lmdb_txn *txn, const struct birth *birth)
     put_rows(txn, meta, rows, IDENTITY_ROWS + VOTE_ROWS);
     if (birth->info.index > 0)
         put_rows(txn, meta, base, BASE_ROWS);
+    if (birth->adopt) {
+        struct meta_put origin;
+        char text[META_TEXT_MAX];
+        snprintf(text, sizeof text, "restored from %016" PRIx64, birth->info.checksum);
+        meta_put_text(&origin, META_ORIGIN, text);
+        lmdb_txn_put_meta(txn, meta, &origin);
+    }
 }
+
+/* Rows of the state that tell of its cluster's members. */
+static const char *const of_members[] = { "configuration", "first", "removed",
+                                          "doubt" };
 
 static void write_state(struct lmdb_txn *txn, const struct birth *birth)
 {
@@ -52,6 +64,8 @@ static void write_state(struct lmdb_txn *txn, const struct birth *birth)
     meta_of_cluster(birth->identity->cluster, &rows[2]);
     MDB_dbi meta = lmdb_txn_database(txn, "meta", MDB_CREATE);
     put_rows(txn, meta, rows, 3);
+    for (unsigned i = 0; birth->adopt && i < sizeof of_members / sizeof *of_members; i++)
+        lmdb_txn_delete(txn, meta, slice_text(of_members[i]));
     lmdb_txn_database(txn, "kv", MDB_CREATE);
     lmdb_txn_database(txn, "members", MDB_CREATE);
 }

@@ -10,6 +10,7 @@ struct birth {
     const struct identity *identity;
     const char *snapshot;      /* a verified file that the state begins with; NULL: empty */
     struct snapshot_info info; /* of that file; the log begins behind it */
+    bool adopt;                /* another cluster begins with it: with members of its own */
 };
 
 /* Makes `log` and `state` in the locked directory `path`, where neither is. */

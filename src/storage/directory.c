@@ -280,7 +280,7 @@ enum err data_directory_restore(const char *path, struct identity *identity, con
                                 bool adopt, struct snapshot_info *info, char *message)
 {
     struct contents found;
-    struct birth birth = { .identity = identity, .snapshot = file };
+    struct birth birth = { .identity = identity, .snapshot = file, .adopt = adopt };
     int fd = -1;
     enum err err = snapshot_file_examine(file, adopt ? NULL : &identity->cluster, info, message);
     if (err == OK)

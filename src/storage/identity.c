@@ -88,15 +88,20 @@ enum err data_directory_identity(const char *path, struct identity *out, char *m
 
 enum err identity_compare_log(const char *path, struct identity *identity, char *message)
 {
-    struct meta_put ours[IDENTITY_ROWS], found[IDENTITY_ROWS];
+    struct meta_put ours[IDENTITY_ROWS], found[IDENTITY_ROWS + 1];
     meta_of_identity(identity, ours);
     for (unsigned i = 0; i < IDENTITY_ROWS; i++)
         meta_put_text(&found[i], ours[i].key, "");
-    enum err err = rows_read(path, "log", found, IDENTITY_ROWS, message);
+    meta_put_text(&found[IDENTITY_ROWS], META_ORIGIN, "");
+    enum err err = rows_read(path, "log", found, IDENTITY_ROWS + 1, message);
     if (err == OK && found[FORMAT].text[0] == '\0')
         err = rows_foreign(path, message);
     if (err == OK)
         err = check_format(path, found[FORMAT].text, LOG_FORMAT, message);
+    /* Restored or recovered: only the directory knows the cluster. */
+    if (err == OK && found[IDENTITY_ROWS].text[0] != '\0' &&
+        meta_parse_id(found[CLUSTER].text, &identity->cluster))
+        meta_put_text(&ours[CLUSTER], ours[CLUSTER].key, found[CLUSTER].text);
     if (err == OK)
         err = compare(path, found, ours, message);
     if (err == OK && !meta_parse_incarnation(found[INCARNATION].text, identity->incarnation))

@@ -8,6 +8,9 @@
 #define LOG_FORMAT "holdfast-log 1"
 #define STATE_FORMAT "holdfast-state 1"
 
+/* Why the cluster's id is not that of its first configuration; absent: it is. */
+#define META_ORIGIN "origin"
+
 enum { IDENTITY_ROWS = 7, VOTE_ROWS = 2, BASE_ROWS = 2, INCARNATION_TEXT = 2 * INCARNATION_SIZE + 1 };
 
 void meta_put_text(struct meta_put *row, const char *key, const char *text);

@@ -145,7 +145,7 @@ START_TEST(there_are_three_copies_at_most)
     drop(&a, one.file, ERR_NOT_FOUND);
     struct snapshot_job read = { .type = SNAPSHOT_READ, .file = one.file, .size = 10 };
     ck_assert_int_eq(snapshot_do(&a, &read), ERR_NOT_FOUND);
-    three = copy_of(&a);
+    struct snapshot_job three = copy_of(&a);
     ck_assert(three.file != one.file && three.file != two.file);
     harness_reopen(&a); /* none outlives its process */
     read = (struct snapshot_job){ .type = SNAPSHOT_READ, .file = two.file, .size = 10 };
