@@ -294,6 +294,21 @@ MUST_CHECK enum err data_directory_restore(const char *path, struct identity *id
                                            const char *file, bool adopt,
                                            struct snapshot_info *info, char *message);
 
+/* What data_directory_recover finds, and makes of it. */
+struct recovery {
+    struct identity identity;    /* as it is before */
+    raft_index first, last;      /* of the log */
+    raft_term last_term, term;
+    raft_index applied;          /* of the state, like the next two */
+    uint64_t revision, keys;
+    uint64_t cluster;            /* the new one */
+    bool done;                   /* it was made before, and nothing came after it */
+};
+/* Makes the node in `path` the only member of a new cluster, with all entries that it has; without
+ * `write` only looks.  All or nothing. */
+MUST_CHECK enum err data_directory_recover(const char *path, bool write, struct recovery *out,
+                                           char *message);
+
 /* What a file says, after all of it was looked at.  *info: size and checksum too. */
 MUST_CHECK enum err snapshot_file_check(const char *file, struct snapshot_info *info,
                                         char *message);

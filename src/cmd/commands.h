@@ -19,6 +19,7 @@ int server_command(int argc, char **argv);
 int demo_command(int argc, char **argv);
 int doctor_command(int argc, char **argv);
 int inspect_command(int argc, char **argv);
+int recover_command(int argc, char **argv);
 int restore_command(int argc, char **argv);
 int version_command(int argc, char **argv);
 

@@ -28,6 +28,7 @@ static const struct command commands[] = {
     { "leader", "hand the leadership over", NULL },
     { "backup", "a copy of all data into a file", NULL },
     { "restore", "a data directory for a new cluster out of a backup", restore_command },
+    { "recover", "go on with one node when the others are lost", recover_command },
     { "shell", "an interactive session", NULL },
     { "doctor", "what is wrong with a cluster or a data directory, and what to do", doctor_command },
     { "inspect", "what is in a node's data directory", inspect_command },
