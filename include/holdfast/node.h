@@ -40,6 +40,7 @@ struct node_config {
     uint64_t snapshot_rate;    /* bytes a second that this node sends of snapshots; 0: unlimited */
     uint32_t snapshot_part;    /* bytes asked for at a time, <= SNAPSHOT_PART_MAX; 0: the default */
     size_t pending_bytes_max;
+    uint64_t quota;            /* bytes of pages that the state may use; 0: what the map gives */
     uint64_t seed;
     bool pre_vote, check_quorum;
 };
@@ -169,6 +170,8 @@ struct node_status {
     uint64_t wall_ms;           /* this node's wall clock */
     uint64_t leader_silence_ms; /* since the leader was last heard of; 0 on the leader */
     bool disk_stalled, stopping, no_space;
+    bool at_quota;              /* that is why there is no space, or would be; */
+    uint64_t quota;             /* 0: there is none */
     bool fetching;              /* a snapshot, and so many of its bytes are here */
     uint64_t fetch_bytes, fetch_size;
     bool voter, learner;        /* by the configuration in use; neither: no member (yet) */

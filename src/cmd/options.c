@@ -141,6 +141,8 @@ static const struct spec specs[] = {
       parse_duration, AT(flush_ms), 1, 60 * 1000, NULL },
     { "log-keep", "N", "100000", "log entries kept for slow followers, 256MiB of them at most",
       parse_count, AT(log_keep), 0, 1000ULL * 1000 * 1000, NULL },
+    { "quota", "SIZE", "0", "pages that the data may use, then only deletes; 0: no quota",
+      parse_size, AT(quota), 0, 64 * TIB, NULL },
     { "snapshot-rate", "SIZE", "64MiB", "bytes of snapshots sent in a second; 0: unlimited",
       parse_size, AT(snapshot_rate), 0, TIB, NULL },
     { "timeout", "DURATION", "5s", "of a client's request that names none", parse_duration,
@@ -293,6 +295,11 @@ static bool check_together(struct options *out, char *why)
     if (out->timeout_ms > out->timeout_max_ms) {
         snprintf(why, WHY_MAX, "timeout (%llums) is above max-timeout (%llums)",
                  (unsigned long long)out->timeout_ms, (unsigned long long)out->timeout_max_ms);
+        return false;
+    }
+    if (out->quota > 0 && out->state_map_bytes > 0 && out->quota > out->state_map_bytes / 10 * 9) {
+        snprintf(why, WHY_MAX, "a quota above nine tenths of state-map-size is never reached: make it "
+                 "smaller, or the map larger");
         return false;
     }
     if (strcmp(out->http_addr, out->raft_addr) == 0) {

@@ -32,6 +32,7 @@ struct options {
     uint64_t batch_entries;
     uint64_t flush_ms;
     uint64_t log_keep;      /* entries */
+    uint64_t quota;         /* bytes of the state; 0: none */
     uint64_t snapshot_rate; /* bytes a second; 0: unlimited */
     uint64_t timeout_ms, timeout_max_ms; /* of a client's request */
     uint64_t stop_timeout_ms;

@@ -68,6 +68,7 @@ static void take_settings(struct process *process)
     config->flush_ms = (uint32_t)options->flush_ms;
     config->log_keep = options->log_keep;
     config->log_keep_bytes = LOG_KEEP_BYTES_MAX;
+    config->quota = options->quota;
     config->snapshot_rate = options->snapshot_rate;
     config->pending_bytes_max = PENDING_BYTES_MAX;
     config->pre_vote = config->check_quorum = true;

@@ -303,6 +303,19 @@ static void pump_core(struct node *node, uint64_t now_ms)
     }
 }
 
+/* Of pages in use, not of the file, which never shrinks: so deletes end it. */
+static void check_quota(struct node *node, uint64_t used)
+{
+    uint64_t quota = node->config.quota;
+    bool reached = quota > 0 && used >= quota && !mutant("quota-ignored");
+    if (reached && !node->at_quota)
+        log_error("the quota is used up, writes are refused", "quota=%" PRIu64 " used=%" PRIu64,
+                  quota, used);
+    if (!reached && node->at_quota)
+        log_info("the data is below the quota again", "quota=%" PRIu64 " used=%" PRIu64, quota, used);
+    node->at_quota = reached;
+}
+
 /* What is on its way to the stores must fit too.  What is pending can take its size twice: the
  * pages that a flush replaces are free only after the next one.  The same holds of what
  * is being judged now. */
@@ -316,17 +329,19 @@ void node_check_space(struct node *node)
                     2 * (node->unchecked_bytes + statemachine_pending_bytes(node->sm));
     /* No room is none, also while nothing is on its way. */
     bool full = log.room_bytes <= need || state.room_bytes <= need;
-    if (full && !node->no_space)
+    check_quota(node, state.used_bytes + need);
+    if (full && !node->full)
         log_error("the storage is nearly full, writes are refused",
                   "log_room=%" PRIu64 " log_map=%" PRIu64 " state_room=%" PRIu64
                   " state_map=%" PRIu64 " needed=%" PRIu64,
                   log.room_bytes, log.map_bytes, state.room_bytes, state.map_bytes, need);
-    if (!full && node->no_space)
+    if (!full && node->full)
         log_info("the storage has room again", "log_room=%" PRIu64 " state_room=%" PRIu64,
                  log.room_bytes, state.room_bytes);
     compact_look(node, &log, need);
     node->unchecked_bytes = 0;
-    node->no_space = full;
+    node->full = full;
+    node->no_space = full || node->at_quota;
 }
 
 static void sweep(struct node *node, uint64_t now_ms)

@@ -171,7 +171,8 @@ struct node {
     uint32_t flight_head, n_flights;
     raft_ticket durable_ticket;
     raft_index durable;         /* own log is durable, and as it should be, up to here */
-    bool disk_stalled, no_space;
+    bool disk_stalled;
+    bool full, at_quota, no_space; /* the third: one of the others */
     bool lost;                  /* it has forgotten what it acknowledged; it will stop */
     bool unfit;                 /* what the core was told: not to lead */
 

@@ -46,6 +46,8 @@ void node_status(const struct node *node, struct node_status *out)
         .disk_stalled = node->disk_stalled,
         .stopping = node->stopping,
         .no_space = node->no_space,
+        .at_quota = node->at_quota,
+        .quota = node->config.quota,
         .fetching = node->fetch.phase != FETCH_IDLE,
     };
     if (node->fetch.phase >= FETCH_READING) {

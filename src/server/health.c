@@ -14,6 +14,8 @@ static const char *own_trouble(const struct node_status *status)
         return "the disk of this node has stalled";
     if (status->doubt != DOUBT_NONE)
         return "the data of this node differs from the other members'";
+    if (status->at_quota)
+        return "the data has used up its quota";
     if (status->no_space)
         return "the storage of this node is full";
     return NULL;

@@ -64,6 +64,8 @@ static void write_alarms(struct json_out *out, const struct node_status *status)
         json_text(out, "disk_stalled");
     if (status->no_space)
         json_text(out, "no_space");
+    if (status->at_quota)
+        json_text(out, "quota");
     if (status->doubt == DOUBT_DIFFERS)
         json_text(out, "state_differs");
     if (status->doubt == DOUBT_UNDECIDED)

@@ -317,6 +317,22 @@ static void fail_result(struct call *call)
     call_fail_with(call, &failure);
 }
 
+/* The quota is named where it may be the reason; whoever forwarded the write knows only its own. */
+static void say_no_space(const struct call *call, struct problem *problem)
+{
+    struct node_status status;
+    node_status(call->server->node, &status);
+    if (status.quota == 0 || (status.role == RAFT_LEADER && !status.at_quota))
+        return;
+    problem_set(problem, ERR_NO_SPACE,
+                "delete what is not needed, or start the nodes with a larger --quota; reads and "
+                "deletes go on",
+                status.role == RAFT_LEADER
+                    ? "the data has used up its quota of %llu bytes"
+                    : "the leader's storage is full, or the quota of %llu bytes is used up",
+                (unsigned long long)status.quota);
+}
+
 void call_fail_op(struct call *call)
 {
     const struct op *op = &call->op;
@@ -330,6 +346,8 @@ void call_fail_op(struct call *call)
     if (op->type == OP_WRITE)
         failure.outcome = op->outcome;
     problem_set(&problem, op->err, "", "%s", err_text(public_err(op->err)));
+    if (op->err == ERR_NO_SPACE)
+        say_no_space(call, &problem);
     const struct server_config *config = &call->server->config;
     uint64_t waited_ms = (config->now_us(config->arg) - call->started_us) / 1000;
     if (op->err == ERR_TIMEOUT && op->type == OP_WRITE && op->outcome == OUTCOME_UNKNOWN)

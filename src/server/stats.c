@@ -109,7 +109,7 @@ static void write_commits(struct json_out *out, uint64_t commits, uint64_t total
     json_member_u64(out, "commit_us_total", total_us);
 }
 
-static void write_storage(struct json_out *out, const struct node_stats *stats)
+static void write_storage(struct json_out *out, const struct node_stats *stats, uint64_t quota)
 {
     json_name(out, "log");
     json_open(out, '{');
@@ -126,6 +126,10 @@ static void write_storage(struct json_out *out, const struct node_stats *stats)
     json_member_u64(out, "changes_written", stats->state.changes_written);
     json_member_u64(out, "used_bytes", stats->state.used_bytes);
     json_member_u64(out, "map_bytes", stats->state.map_bytes);
+    if (quota > 0)
+        json_member_u64(out, "quota_bytes", quota);
+    else
+        json_member_null(out, "quota_bytes");
     json_member_u64(out, "pending_bytes", stats->pending_bytes);
     json_member_u64(out, "flushes", stats->flushes);
     json_close(out, '}');
@@ -199,9 +203,11 @@ static void write_network(struct json_out *out, const struct server *server)
 void stats_get(struct call *call)
 {
     struct server *server = call->server;
+    struct node_status status;
     struct node_stats stats;
     struct json_out out;
 
+    node_status(server->node, &status);
     node_stats(server->node, &stats);
     json_init(&out);
     json_open(&out, '{');
@@ -210,7 +216,7 @@ void stats_get(struct call *call)
     write_requests(&out, server);
     write_latency(&out, server);
     write_raft(&out, &stats);
-    write_storage(&out, &stats);
+    write_storage(&out, &stats, status.quota);
     write_snapshots(&out, &stats);
     write_connections(&out, server);
     write_network(&out, server);
