@@ -260,7 +260,7 @@ class LostMajority(unittest.TestCase):
             cluster.wait_applied()
             data, _ = all_data(leader)
             survivor, *others = cluster.nodes
-            flags = survivor.flags()
+            flags, old_flags = survivor.flags(), others[0].flags()
             for node in cluster.nodes:
                 node.kill()
             asked = run("recover", *flags, stdin=subprocess.DEVNULL)
@@ -270,7 +270,7 @@ class LostMajority(unittest.TestCase):
                 done = run("recover", "--yes", *flags)
                 self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn("already", done.stdout)
-            survivor.start()  # with the very flags that it had
+            survivor.launch([PROGRAM, "server", *flags])  # that it always had
             wait_for("it leads", lambda: (survivor.status() or {}).get("state") == "leader")
             found, _ = all_data(survivor)
             self.assertEqual({k: found[k] for k in data}, data)
@@ -280,11 +280,48 @@ class LostMajority(unittest.TestCase):
             cluster.nodes = [survivor, joined]
             wait_for("it is a voter", lambda: (members(cluster) or {}).get(joined.name) == "voter", 60)
             self.assertEqual(all_data(joined)[0]["new"][0], "1")
-            ghost = others[0].start()
+            ghost = others[0].launch([PROGRAM, "server", *old_flags])
             cluster.nodes.append(ghost)
             wait_for("it is refused", lambda: "a peer refuses this node" in ghost.log())
             self.assertIsNone(ghost.status()["leader"])
             self.assertEqual(survivor.put("still", b"1").status, 200)
+
+
+class Quota(unittest.TestCase):
+    QUOTA = 4 * 1024 * 1024
+
+    def test_writes_end_and_deletes_go_on(self):
+        """At the quota writes are refused and deletes are not; after deletes the alarm goes by itself."""
+        with Cluster(3, f"--quota={self.QUOTA}", "--flush-interval=50ms", environment=CALM) as cluster:
+            leader = cluster.wait_ready()
+            follower = cluster.followers()[0]
+            value, written, answer = b"v" * 50000, 0, None
+            while written < 500:
+                answer = leader.put(f"q/{written}", value)
+                if answer.status != 200:
+                    break
+                written += 1
+            self.assertEqual((answer.status, answer.code(), answer.outcome()),
+                             (503, "no_space", "not_applied"))
+            self.assertIn(str(self.QUOTA), answer.json()["error"]["message"])
+            # What waits for the state file is counted twice, and then lies there once.
+            def fill_up():
+                nonlocal written
+                while leader.put(f"q/{written}", value).status == 200:
+                    written += 1
+                stats = leader.request("GET", "/stats").json()["state"]
+                return stats["used_bytes"] > self.QUOTA * 0.9 and \
+                    leader.status()["alarms"] == ["no_space", "quota"]
+            wait_for("the quota is used up", fill_up, 30, 0.2)
+            stats = leader.request("GET", "/stats").json()["state"]
+            self.assertEqual(stats["quota_bytes"], self.QUOTA)
+            self.assertLess(stats["used_bytes"], self.QUOTA * 1.1)
+            self.assertEqual(follower.put("q/other", value).code(), "no_space")
+            self.assertEqual(follower.get("q/0").body, value)
+            self.assertEqual(leader.request("DELETE", "/kv/q/0").status, 200)
+            self.assertEqual(leader.request("DELETE", "/kv?prefix=q/").status, 200)
+            wait_for("the alarm is over", lambda: leader.status()["alarms"] == [])
+            self.assertEqual(leader.put("again", value).status, 200)
 
 
 if __name__ == "__main__":
