@@ -160,6 +160,7 @@ class Background(Fault):
         end = time.monotonic() + FINISH_S * PATIENCE
         while self.thread.is_alive() and time.monotonic() < end and not self.run.problems:
             self.thread.join(0.2)
+            self.cluster.heal_all() # it may have cut somebody off only now
             self.run.check_processes()
         if self.thread.is_alive():
             self.run.membership.over.set()
@@ -204,12 +205,24 @@ class MemberLeaves(Change):
         if len(self.cluster.nodes) <= members.base:
             self.tell(members.join(rng))
         self.tell(node := self.any_member(rng, self.leader_chance))
+        self.keep_from_it(rng, node)
         members.leave(rng, node)
+
+    def keep_from_it(self, rng, node):
+        """Who is dead or cut off does not hear that it is removed."""
+        how = rng.random()
+        if how < 0.25 and node.running():
+            node.kill()
+        elif how < 0.5:
+            self.cluster.isolate(node)
 
 
 class LeaderLeaves(MemberLeaves):
     name = "leader leaves"
     leader_chance = 1.0
+
+    def keep_from_it(self, rng, node):
+        pass
 
 
 class MemberReplaced(Change):
