@@ -46,6 +46,9 @@ void doctor_check_meta(struct patient *patient);  /* identities, marks, space, r
 void doctor_check_log(struct patient *patient);
 void doctor_check_state(struct patient *patient);
 
+/* If that environment's file cannot be read at all, it is said so (tool_guard). */
+void doctor_guard(const struct patient *patient, enum look_env which);
+
 extern const char doctor_replace[]; /* what to do about a node whose data is damaged */
 
 /* ---- online: what is seen of a cluster, and what follows from it */

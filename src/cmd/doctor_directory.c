@@ -77,29 +77,34 @@ static void check_disk(struct patient *patient)
 
 /* ---- the environments */
 
-static struct look *open_one(struct patient *patient, enum look_env which)
+void doctor_guard(const struct patient *patient, enum look_env which)
 {
-    const char *name = which == LOOK_LOG ? "log" : "state";
-    char message[STORAGE_MESSAGE_MAX], line[1024];
     struct report said = { .json = patient->report->json };
-    char *text = NULL;
+    const char *name = which == LOOK_LOG ? "log" : "state";
+    char *line = NULL;
     size_t size;
-    struct look *look;
-    if (which == LOOK_LOG ? !patient->directory.log : !patient->directory.state)
-        return NULL;
-    said.out = open_memstream(&text, &size);
+    said.out = open_memstream(&line, &size);
     if (said.out == NULL)
         abort();
     report_find(&said, FINDING_PROBLEM, name, doctor_replace,
                 "a page of %.200s/%s cannot be read: the file is damaged or cut off", patient->path,
                 name);
     fclose(said.out);
-    snprintf(line, sizeof line, "%s", text);
-    free(text);
     tool_guard(line);
+    free(line);
+}
+
+static struct look *open_one(struct patient *patient, enum look_env which)
+{
+    char message[STORAGE_MESSAGE_MAX];
+    struct look *look;
+    if (which == LOOK_LOG ? !patient->directory.log : !patient->directory.state)
+        return NULL;
+    doctor_guard(patient, which);
     if (look_open(patient->path, which, &look, message) == OK)
         return look;
-    report_find(patient->report, FINDING_PROBLEM, name, "", "%s", message);
+    report_find(patient->report, FINDING_PROBLEM, which == LOOK_LOG ? "log" : "state", "", "%s",
+                message);
     return NULL;
 }
 

@@ -148,6 +148,7 @@ void doctor_check_log(struct patient *patient)
     enum err err = OK;
     if (patient->log == NULL)
         return;
+    doctor_guard(patient, LOOK_LOG);
     check.ops = memory_new_array(BATCH_OPS_MAX, sizeof *check.ops);
     while (err == OK && check.paused)
         err = look_on(&check);

@@ -47,7 +47,7 @@ void report_find(struct report *report, enum severity severity, const char *abou
 
 void report_progress(struct report *report, const char *what, uint64_t done, uint64_t all)
 {
-    uint64_t now_us = clock_monotonic_us();
+    uint64_t now_us = report->progress ? clock_monotonic_us() : 0;
     if (!report->progress || now_us - report->shown_us < PROGRESS_EVERY_US)
         return;
     fprintf(stderr, "\r%s: %" PRIu64 " of %" PRIu64 " (%" PRIu64 " %%)\033[K", what, done, all,

@@ -133,6 +133,7 @@ void doctor_check_state(struct patient *patient)
     uint64_t applied = patient->applied; /* as it was when the log's base was read */
     if (patient->state == NULL)
         return;
+    doctor_guard(patient, LOOK_STATE);
     enum err err = look_begin(patient->state);
     if (err == OK)
         err = walk(&check);

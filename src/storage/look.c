@@ -151,6 +151,24 @@ void look_end(struct look *look)
     look->txn = NULL;
 }
 
+static raft_index index_of(MDB_val key)
+{
+    raft_index index = 0;
+    if (key.mv_size == sizeof index)
+        memcpy(&index, key.mv_data, sizeof index);
+    return index;
+}
+
+enum { LOG_DATABASE = 1 };
+
+/* A page that is damaged may lead anywhere, also in a circle. */
+static bool rises(const struct look *look, MDB_dbi dbi, MDB_val before, MDB_val key)
+{
+    if (look->which == LOOK_LOG && dbi == look->dbis[LOG_DATABASE])
+        return index_of(key) > index_of(before);
+    return slice_compare(slice_of_val(key), slice_of_val(before)) > 0;
+}
+
 /* Calls `visit` for what stands in a database from `first` on; size 0: from its beginning. */
 typedef bool visit_fn(void *arg, MDB_val key, MDB_val value);
 
@@ -158,13 +176,21 @@ static enum err visit_all(struct look *look, MDB_dbi dbi, struct slice first, vi
                           void *arg)
 {
     MDB_cursor *cursor;
-    MDB_val key = val_of(first), value;
+    MDB_val key = val_of(first), value, before = { 0, NULL };
     int code = mdb_cursor_open(look->txn, dbi, &cursor);
     if (code != 0)
         return lmdb_err(code);
     code = mdb_cursor_get(cursor, &key, &value, first.size > 0 ? MDB_SET_RANGE : MDB_FIRST);
-    while (code == 0 && visit(arg, key, value))
+    while (code == 0) {
+        if (!rises(look, dbi, before, key)) {
+            code = MDB_CORRUPTED;
+            break;
+        }
+        before = key;
+        if (!visit(arg, key, value))
+            break;
         code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+    }
     mdb_cursor_close(cursor);
     return code == MDB_NOTFOUND ? OK : lmdb_err(code);
 }
@@ -212,20 +238,10 @@ bool look_id(struct look *look, const char *key, uint64_t *out)
 
 /* ---- the log */
 
-enum { LOG_DATABASE = 1 };
-
 struct entries_visit {
     look_entry_fn *fn;
     void *arg;
 };
-
-static raft_index index_of(MDB_val key)
-{
-    raft_index index = 0;
-    if (key.mv_size == sizeof index)
-        memcpy(&index, key.mv_data, sizeof index);
-    return index;
-}
 
 static bool visit_entry(void *arg, MDB_val key, MDB_val value)
 {
