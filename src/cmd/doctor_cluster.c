@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOOKS_MAX = 4, LOOK_AGAIN_MS = 700 };
+enum { LOOKS_MAX = 3, LOOK_AGAIN_MS = 700 };
 
 /* ---- answers */
 

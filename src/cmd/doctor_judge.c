@@ -51,7 +51,12 @@ static void judge_member(struct report *report, const struct seen_cluster *clust
     bool heard = is_heard(cluster, member);
     const char *name = member_called(member);
     const char *at = member->http_addr[0] != '\0' ? member->http_addr : member->raft_addr;
-    if (node == NULL && !heard)
+    if (!heard && !votes(member))
+        report_find(report, FINDING_WARNING, name,
+                    "start it, or take it out again with holdfast member remove",
+                    "is a learner that %s",
+                    cluster->from_leader ? "the leader does not hear" : "does not answer");
+    else if (node == NULL && !heard)
         report_find(report, FINDING_PROBLEM, name,
                     "start it again with its own flags; if it is lost for good, replace it by a new "
                     "member",

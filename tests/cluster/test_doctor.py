@@ -157,6 +157,8 @@ class Online(unittest.TestCase):
             leader.kill()
             found = self.ask(1)
             self.assertIn(("problem", "leader"), [f[:2] for f in found])
+            self.assertIn("1 of 3 voters are there, 2 are needed",
+                          "".join(f[2] for f in found if f[1] == "quorum"))
             for node in cluster.running():
                 node.kill()
             self.ask(3)

@@ -168,6 +168,14 @@ START_TEST(who_is_behind_and_who_is_stuck)
 }
 END_TEST
 
+START_TEST(a_learner_that_has_not_come_yet_is_no_problem)
+{
+    goes(2);
+    strcpy(cluster.members[2].role, "learner");
+    expect(0, 3, "warning  n3: is a learner that the leader does not hear; start it, or take it out");
+}
+END_TEST
+
 START_TEST(versions_that_differ_and_a_single_voter)
 {
     strcpy(cluster.nodes[1].version, "0.2.0");
@@ -228,6 +236,7 @@ int main(void)
     tcase_add_test(tcase, digests_after_different_entries_are_not_compared);
     tcase_add_test(tcase, clocks_apart_by_more_than_the_answers_took);
     tcase_add_test(tcase, who_is_behind_and_who_is_stuck);
+    tcase_add_test(tcase, a_learner_that_has_not_come_yet_is_no_problem);
     tcase_add_test(tcase, versions_that_differ_and_a_single_voter);
     tcase_add_test(tcase, answers_are_read);
     tcase_add_test(tcase, a_finding_is_a_json_object_with_every_byte);
