@@ -197,7 +197,9 @@ static void judge_alarms(struct report *report, const struct seen_node *node)
     } known[] = {
         { "disk_stalled", "its disk does not answer in time", "look at the disk" },
         { "no_space", "its storage is full: writes are refused",
-          "delete keys, free space on the disk, or start it with larger maps or a larger quota" },
+          "delete keys, free space on the disk, or start it with larger maps" },
+        { "quota", "its data is at the quota: writes are refused, deletes go on",
+          "delete keys, or start the nodes with a larger --quota" },
         { "state_differs", "its data differs from what a majority holds: it serves nobody",
           doctor_replace },
         { "state_undecided", "the members hold different data and none has a majority",

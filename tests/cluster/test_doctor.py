@@ -105,6 +105,14 @@ class Directory(unittest.TestCase):
         self.set_row("log", "base_index", "5000")
         self.expect_problem("log", "begins behind entry 5000", "entries are missing between them")
 
+    def test_pages_that_lead_nowhere(self):
+        """LMDB itself fails on them, or the kernel for it; that is said, too."""
+        for byte in (b"\xff", b"\x04"):
+            with self.subTest(byte=byte), open(os.path.join(self.path, "log", "data.mdb"), "r+b") as file:
+                size = os.fstat(file.fileno()).st_size
+                os.pwrite(file.fileno(), byte * (size - 8192), 8192)
+                self.expect_problem("log", "")
+
     def test_what_is_missing_or_cut_off(self):
         with open(os.path.join(self.path, "state", "data.mdb"), "r+b") as file:
             file.truncate(8192)

@@ -131,9 +131,10 @@ END_TEST
 START_TEST(data_that_differs)
 {
     strcpy(cluster.nodes[2].digest, "e");
-    strcpy(cluster.nodes[2].alarms, "state_differs,odd");
-    expect(4, 0, "problem  n3: holds other data than n1 after entry 90");
+    strcpy(cluster.nodes[2].alarms, "state_differs,odd,quota");
+    expect(5, 0, "problem  n3: holds other data than n1 after entry 90");
     ck_assert_ptr_nonnull(strstr(text, "problem  n3: alarm state_differs: its data differs"));
+    ck_assert_ptr_nonnull(strstr(text, "problem  n3: alarm quota: its data is at the quota"));
     ck_assert_ptr_nonnull(strstr(text, "problem  n3: alarm odd: see holdfast-api(7)"));
     ck_assert_ptr_null(strstr(text, "tell the same digest"));
 }
