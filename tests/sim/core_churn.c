@@ -145,7 +145,7 @@ void core_check_election(const struct core_world *w, const struct core_node *n)
         say |= core_voters(before) | old_voters(before);
     }
     MUST(say >> core_place(n->id) & 1, "B10: %" PRIu64 " leads and has no say", n->id);
-    for (uint32_t i = 0; i < w->n; i++)
+    for (uint32_t i = 0; i < w->n && i < CORE_NODES_MAX; i++)
         votes |= (uint32_t)(w->vote_of[n->update.term][i] == n->id) << i;
     MUST(core_is_majority(m, votes), "I1: %" PRIu64 " leads term %" PRIu64 " without a majority", n->id,
          n->update.term);
