@@ -58,13 +58,10 @@ bool copy_waits_for_flush(const struct node *node)
 void copy_pump(struct node *node)
 {
     const struct backup *backup = &node->backup;
-    bool early = statemachine_durable(node->sm) < backup->wanted ||
-                 (statemachine_durable(node->sm) == 0 && statemachine_unsaved(node->sm));
-    if (backup->phase != BACKUP_FLUSHING || fetch_installing(node))
-        return;
-    if (early && !mutant("backup-without-flush"))
-        return;
-    submit(node, BACKUP_COPYING, (struct snapshot_job){ .type = SNAPSHOT_COPY });
+    raft_index durable = statemachine_durable(node->sm);
+    bool written = durable >= backup->wanted && (durable > 0 || !statemachine_unsaved(node->sm));
+    if (backup->phase == BACKUP_FLUSHING && written && !fetch_installing(node))
+        submit(node, BACKUP_COPYING, (struct snapshot_job){ .type = SNAPSHOT_COPY });
 }
 
 /* ---- completions */

@@ -165,12 +165,14 @@ void identity_refused(void *arg, raft_id from, const char *why)
 {
     struct node *node = arg;
     struct peer *peer = node_peer(node, from);
-    if (peer != NULL && identity_may_log(peer, node_now(node)))
+    bool removed = strncmp(why, REMOVED, strlen(REMOVED)) == 0;
+    /* At the address of a former member may be another one now. */
+    if (peer != NULL && peer->member && !removed && identity_may_log(peer, node_now(node)))
         log_error("a peer refuses this node",
                   "peer=%s own_cluster=%016" PRIx64 " own_members=%s why=\"%s\"", peer->raft_addr,
                   node->config.identity.cluster, node->config.identity.members, why);
     if (strncmp(why, REPLACED, strlen(REPLACED)) == 0)
         node->host.refused(node->host.arg, why);
-    else if (strncmp(why, REMOVED, strlen(REMOVED)) == 0)
+    else if (removed)
         members_note_removed(node, why + strlen(REMOVED) + 2);
 }

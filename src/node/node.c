@@ -307,7 +307,7 @@ static void pump_core(struct node *node, uint64_t now_ms)
 static void check_quota(struct node *node, uint64_t used)
 {
     uint64_t quota = node->config.quota;
-    bool reached = quota > 0 && used >= quota && !mutant("quota-ignored");
+    bool reached = quota > 0 && used >= quota;
     if (reached && !node->at_quota)
         log_error("the quota is used up, writes are refused", "quota=%" PRIu64 " used=%" PRIu64,
                   quota, used);
@@ -426,12 +426,12 @@ uint64_t node_deadline(const struct node *node)
     due = earlier(due, lazy ? node->space_ms : node->sweep_ms);
     due = earlier(due, digest_deadline(node));
     due = earlier(due, members_deadline(node));
+    if (node->stopping) /* it does not announce itself any more */
+        return node->out_of_time ? due : earlier(due, node->stop_deadline_ms);
     if (node->leader != 0)
         due = earlier(due, node->announce_ms);
     else if (!configs_is_voter(node, node->config.identity.id))
         due = earlier(due, node->hello_ms);
-    if (node->stopping && !node->out_of_time)
-        due = earlier(due, node->stop_deadline_ms);
     return due;
 }
 

@@ -113,6 +113,11 @@ def fetched(node):
         return False
 
 
+def fetched_bytes(node):
+    fetch = (node.status() or {}).get("snapshot_fetch")
+    return fetch["bytes"] if fetch else 0
+
+
 def compacted_beyond(node, index):
     status = node.status()
     return status and status["log_first_index"] > index + 1
@@ -197,6 +202,29 @@ class Snapshots(unittest.TestCase):
             self.assertEqual(len(content), total)
             for k in range(0, total, 997):
                 self.assertEqual(content[f"w{k:08d}"], f"{k}:".ljust(VALUE, "v").encode())
+
+    def test_a_killed_receiver_goes_on_near_where_it_stopped(self):
+        """What it has flushed, every 32 MiB, is not sent again."""
+        if MISSED <= 20000:
+            self.skipTest("only in the long form, for it needs a large state: HOLDFAST_MISSED")
+        flags = (f"--log-keep={KEEP}", "--flush-interval=200ms", "--snapshot-rate=24MiB")
+        with Cluster(3, *flags, environment=CALM) as cluster:
+            leader = cluster.wait_ready()
+            away = cluster.followers()[0]
+            away.kill()
+            missed_from = leader.status()["log_last_index"]
+            self.assertEqual(write_keys(leader, 0, 100000), [])
+            wait_for("the log no longer holds what it missed",
+                     lambda: compacted_beyond(leader, missed_from), 60)
+            away.start()
+            wait_for("more than 32 MiB have come", lambda: fetched_bytes(away) > 40 << 20, 60)
+            away.kill()
+            away.start()
+            wait_for("it has installed a snapshot", lambda: fetched(away), 120)
+            took = snapshots(away)
+            print(f"{took['bytes_in'] / 2**20:.1f} MiB were fetched after the kill")
+            self.assertEqual(took["resumed"], 1)
+            self.assertEqual(len(self.assert_same_content(cluster)), 100000)
 
 
 if __name__ == "__main__":

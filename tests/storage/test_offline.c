@@ -140,6 +140,43 @@ START_TEST(a_flipped_bit_in_a_value_is_noticed)
 }
 END_TEST
 
+/* The configuration of one, in the log, with the next term; all in one write. */
+START_TEST(a_node_that_is_left_becomes_a_cluster)
+{
+    struct recovery before, after, again;
+    harness_close(&a);
+    ck_assert_int_eq(data_directory_recover(a.dir, false, &before, message), OK);
+    ck_assert_uint_eq(before.last, 50);
+    ck_assert_uint_eq(before.last_term, 6);
+    ck_assert_uint_eq(before.applied, 42);
+    ck_assert_uint_eq(before.revision, 9);
+    ck_assert(!before.done && before.cluster != before.identity.cluster);
+    ck_assert_int_eq(data_directory_recover(a.dir, true, &after, message), OK);
+    ck_assert_uint_eq(after.cluster, before.cluster);
+    ck_assert_int_eq(data_directory_recover(a.dir, true, &again, message), OK);
+    ck_assert(again.done);
+    ck_assert_uint_eq(again.cluster, after.cluster);
+
+    harness_open(&a); /* as ever: only the directory knows of the new cluster */
+    ck_assert_uint_eq(a.data_directory->identity.cluster, after.cluster);
+    expect_bounds(&a, 40, 6, 51);
+    expect_meta(&a, "term", "7");
+    char vote[20];
+    snprintf(vote, sizeof vote, "%016llx", (unsigned long long)after.identity.id);
+    expect_meta(&a, "vote", vote);
+    expect_value(&a, TABLE_KV, "c", "three");
+}
+END_TEST
+
+START_TEST(nobody_is_recovered_where_no_node_is)
+{
+    struct recovery recovery;
+    ck_assert_int_eq(data_directory_recover(path, true, &recovery, message), ERR_NOT_FOUND);
+    expect_said("there is no node");
+    ck_assert_int_eq(data_directory_recover(a.dir, true, &recovery, message), ERR_LOCKED);
+}
+END_TEST
+
 struct seen {
     unsigned n, broken;
     raft_index first, last;
@@ -259,6 +296,8 @@ int main(void)
     tcase_add_test(tcase, a_snapshot_of_another_cluster_must_be_adopted);
     tcase_add_test(tcase, a_damaged_snapshot_makes_nothing);
     tcase_add_test(tcase, a_flipped_bit_in_a_value_is_noticed);
+    tcase_add_test(tcase, a_node_that_is_left_becomes_a_cluster);
+    tcase_add_test(tcase, nobody_is_recovered_where_no_node_is);
     tcase_add_test(tcase, a_log_can_be_looked_at);
     tcase_add_test(tcase, a_state_can_be_looked_at);
     tcase_add_test(tcase, who_holds_a_directory_is_seen);

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct node *fake_node_new(void)
 {
@@ -84,8 +85,12 @@ void node_submit(struct node *node, struct op *op)
 
 void fake_node_finish(struct node *node)
 {
-    while (node->n_kept > 0)
-        finish(node, node->kept[--node->n_kept]);
+    struct op *ended[sizeof node->kept / sizeof node->kept[0]];
+    uint32_t n = node->n_kept;
+    memcpy(ended, node->kept, n * sizeof *ended);
+    node->n_kept = 0; /* an end may lead to another op, to be kept */
+    for (uint32_t i = 0; i < n; i++)
+        finish(node, ended[i]);
 }
 
 void node_free(struct node *node)
