@@ -63,7 +63,7 @@ void progress_cut(struct progress *p, raft_index last)
 {
     if (last < p->match)
         last = p->match;
-    if (p->state != PROGRESS_REPLICATE || last + 1 >= p->next)
+    if (p->state != PROGRESS_REPLICATE || last >= p->next - 1)
         return; /* a probe does not move next; what is acknowledged need not be sent */
     bool shortened = false;
     while (p->flight_n > 0 &&
