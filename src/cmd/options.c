@@ -40,6 +40,11 @@ static bool parse_addresses(const struct spec *spec, const char *text, struct op
     return value_addresses(text, field(spec, out), why);
 }
 
+static bool parse_discover(const struct spec *spec, const char *text, struct options *out, char *why)
+{
+    return value_discover(text, field(spec, out), why);
+}
+
 static bool parse_word(const struct spec *spec, const char *text, struct options *out, char *why)
 {
     size_t size = strlen(text);
@@ -119,6 +124,12 @@ static const struct spec specs[] = {
       parse_addresses, AT(peers), 0, 0, NULL },
     { "join", "ADDRESS,...", "", "raft addresses of nodes of a cluster to become a member of",
       parse_addresses, AT(join), 0, 0, NULL },
+    { "discover", "PLACE", "", "look for the others there: dns:NAME:PORT or dns-srv:NAME",
+      parse_discover, AT(discover), 0, 0, NULL },
+    { "expect", "N", NULL, "with discover: begin a cluster when N nodes see each other; else join only",
+      parse_count, AT(expect), 1, VOTERS_MAX, NULL },
+    { "dns-server", "IP:PORT", NULL, "with discover: ask this server, not those of resolv.conf",
+      parse_address, AT(dns_server), 0, 0, NULL },
     { "learner", NULL, "false", "join as a learner and stay one: all the data, no vote", parse_flag,
       AT(learner), 0, 0, NULL },
     { "replace", "MEMBER", NULL, "take the place of this member (name, id, raft address) in joining",
@@ -281,6 +292,38 @@ static bool set_from_flags(int argc, char **argv, const char *only, struct optio
     return true;
 }
 
+static bool check_beginning(const struct options *out, char *why)
+{
+    bool discovers = out->discover.kind != DISCOVER_NOT, enters = out->join.n > 0 || discovers;
+    bool special = out->learner || out->replace[0] != '\0';
+    const char *word = out->learner ? "learner" : "replace";
+    if (out->peers.n > 0 && out->join.n > 0)
+        snprintf(why, WHY_MAX, "peers begins a cluster, join enters one that is there: give one of "
+                 "them");
+    else if (discovers && out->peers.n + out->join.n > 0)
+        snprintf(why, WHY_MAX, "discover finds the others by itself: give it without %s",
+                 out->peers.n > 0 ? "peers" : "join");
+    else if (!discovers && (out->expect > 0 || out->dns_server[0] != '\0'))
+        snprintf(why, WHY_MAX, "%s goes with discover alone", out->expect > 0 ? "expect" : "dns-server");
+    else if (out->dns_server[0] != '\0' && (out->dns_server[0] < '0' || out->dns_server[0] > '9' ||
+                                           strspn(out->dns_server, "0123456789.:") != strlen(out->dns_server)))
+        snprintf(why, WHY_MAX, "dns-server %.200s is no IPv4 address with a port, such as 10.96.0.10:53",
+                 out->dns_server);
+    else if (!enters && special)
+        snprintf(why, WHY_MAX, "%s goes with join or discover alone", word);
+    else if (out->expect > 0 && special)
+        snprintf(why, WHY_MAX, "a node with %s begins no cluster: give it without expect", word);
+    else if (enters && out->storage == STORAGE_MEMORY && out->replace[0] != '\0')
+        snprintf(why, WHY_MAX, "a node that forgets everything cannot take a member's place");
+    else if ((enters || out->peers.n > 0) && (strncmp(out->raft_addr, "0.0.0.0:", 8) == 0 ||
+                                              strncmp(out->raft_addr, "[::]:", 5) == 0))
+        snprintf(why, WHY_MAX, "raft-addr is %s, which other nodes cannot reach: name the address "
+                 "that stands in their peers", out->raft_addr);
+    else
+        return true;
+    return false;
+}
+
 /* What no single option can tell.  Takes the own address out of the peers: naming it there is
  * fine, so that all nodes can be given one and the same list. */
 static bool check_together(struct options *out, char *why)
@@ -308,25 +351,8 @@ static bool check_together(struct options *out, char *why)
         return false;
     }
     struct address_list *peers = &out->peers;
-    if (peers->n > 0 && out->join.n > 0) {
-        snprintf(why, WHY_MAX, "peers begins a cluster, join enters one that is there: give one of "
-                 "them");
+    if (!check_beginning(out, why))
         return false;
-    }
-    if (out->join.n == 0 && (out->learner || out->replace[0] != '\0')) {
-        snprintf(why, WHY_MAX, "%s goes with join alone", out->learner ? "learner" : "replace");
-        return false;
-    }
-    if (out->join.n > 0 && out->storage == STORAGE_MEMORY && out->replace[0] != '\0') {
-        snprintf(why, WHY_MAX, "a node that forgets everything cannot take a member's place");
-        return false;
-    }
-    if (peers->n + out->join.n > 0 && (strncmp(out->raft_addr, "0.0.0.0:", 8) == 0 ||
-                         strncmp(out->raft_addr, "[::]:", 5) == 0)) {
-        snprintf(why, WHY_MAX, "raft-addr is %s, which other nodes cannot reach: name the address "
-                 "that stands in their peers", out->raft_addr);
-        return false;
-    }
     for (uint32_t i = 0; i < peers->n; i++) {
         if (strcmp(peers->at[i], out->raft_addr) == 0) {
             memmove(peers->at[i], peers->at[i + 1], (peers->n - i - 1) * sizeof peers->at[0]);

@@ -23,6 +23,9 @@ struct options {
     char raft_addr[ADDRESS_MAX + 1];
     struct address_list peers;
     struct address_list join; /* members of a cluster that is there already */
+    struct discover_source discover; /* where to look for them */
+    uint64_t expect;          /* nodes that begin a cluster together; 0: none is begun */
+    char dns_server[ADDRESS_MAX + 1]; /* IP:port, or "" */
     bool learner;             /* joins without ever asking for a vote */
     char replace[ADDRESS_MAX + 1]; /* whose place is taken in joining, or "" */
     char data_dir[OPTION_PATH_MAX]; /* the node's own directory is data_dir/id */

@@ -75,12 +75,33 @@ static void take_settings(struct process *process)
     random_bytes(&config->seed, sizeof config->seed);
 }
 
+/* Whom the directory names: the node may have died before it wrote down more.  They are asked again
+ * by who joined, and are the first members of who began the cluster. */
+static void use_stored_members(struct process *process)
+{
+    struct identity *identity = &process->config.identity;
+    struct address_list *join = &process->options.join;
+    bool joined = server_has_joined(identity);
+    const char *at = joined ? strchr(identity->members, ' ') + 1 : identity->members;
+    while (*at != '\0') {
+        char address[ADDRESS_MAX + 1];
+        size_t size = strcspn(at, ",");
+        snprintf(address, sizeof address, "%.*s", (int)size, at);
+        if (!joined && process->config.n_members < VOTERS_MAX)
+            add_member(&process->config, address);
+        if (joined && join->n < VOTERS_MAX && address_valid(slice_text(address)))
+            memcpy(join->at[join->n++], address, sizeof address);
+        at += size + (at[size] == ',');
+    }
+}
+
 /* A directory that belongs to a cluster already says who this node is; a node that joins and has
  * none is told.  *known: so it was; else the first configuration says it. */
 static bool join_identity(struct process *process, bool *known, char *why)
 {
     const struct options *options = &process->options;
     struct identity *identity = &process->config.identity;
+    bool discovers = options->discover.kind != DISCOVER_NOT;
     char path[OPTION_PATH_MAX + NODE_NAME_MAX + 2], message[STORAGE_MESSAGE_MAX];
     enum err err = ERR_NOT_FOUND;
     server_data_path(options, path, sizeof path);
@@ -90,7 +111,7 @@ static bool join_identity(struct process *process, bool *known, char *why)
         snprintf(why, WHY_MAX, "%s", message);
         return false;
     }
-    *known = err == OK && (options->join.n > 0 ||
+    *known = err == OK && (options->join.n > 0 || discovers ||
                            (options->peers.n == 0 && server_has_joined(identity)));
     if (*known && strcmp(identity->name, options->id) != 0) {
         snprintf(why, WHY_MAX, "the data directory %.200s belongs to the node named %s, not to %s", path,
@@ -99,30 +120,29 @@ static bool join_identity(struct process *process, bool *known, char *why)
     }
     if (*known) {
         memcpy(process->stored_raft_addr, identity->raft_addr, sizeof identity->raft_addr);
+        if (discovers)
+            use_stored_members(process);
         return true;
     }
     memset(identity, 0, sizeof *identity);
-    if (options->join.n == 0)
+    if (options->join.n == 0 && !discovers)
         return true;
-    *known = process->must_join = true;
+    *known = true;
+    process->must_join = !discovers;
+    process->must_discover = discovers;
     memcpy(identity->name, options->id, sizeof identity->name);
     memcpy(identity->raft_addr, options->raft_addr, sizeof identity->raft_addr);
     memcpy(process->stored_raft_addr, options->raft_addr, sizeof options->raft_addr);
     return true;
 }
 
-bool server_identity(struct process *process, char *why)
+bool server_begin(struct process *process, char *why)
 {
     const struct options *options = &process->options;
     struct node_config *config = &process->config;
     struct identity *identity = &config->identity;
-    bool known;
 
-    take_settings(process);
-    if (!join_identity(process, &known, why))
-        return false;
-    if (known)
-        return true;
+    config->n_members = 0;
     add_member(config, options->raft_addr);
     for (uint32_t i = 0; i < options->peers.n; i++)
         add_member(config, options->peers.at[i]);
@@ -139,4 +159,11 @@ bool server_identity(struct process *process, char *why)
     memcpy(identity->raft_addr, options->raft_addr, sizeof identity->raft_addr);
     memcpy(process->stored_raft_addr, options->raft_addr, sizeof options->raft_addr);
     return true;
+}
+
+bool server_identity(struct process *process, char *why)
+{
+    bool known;
+    take_settings(process);
+    return join_identity(process, &known, why) && (known || server_begin(process, why));
 }

@@ -360,6 +360,16 @@ static bool open_server(struct process *process)
     return false;
 }
 
+static int find_cluster(struct process *process)
+{
+    char why[WHY_MAX];
+    if (process->must_discover && !server_discover(process, &process->stopped_early, why))
+        return refuse_start(why);
+    if (!process->stopped_early && process->must_join && !server_join(process, why))
+        return refuse_start(why);
+    return EXIT_STATUS_OK;
+}
+
 static int open_all(struct process *process)
 {
     if (!share_descriptors(process))
@@ -369,10 +379,11 @@ static int open_all(struct process *process)
     if (!try_address(process, "--raft-addr", process->options.raft_addr) ||
         !try_address(process, "--http-addr", process->options.http_addr))
         return EXIT_STATUS_USAGE;
-    char why[WHY_MAX];
-    if (process->must_join && !server_join(process, why))
-        return refuse_start(why);
-    int status = open_stores(process);
+    int status = find_cluster(process);
+    if (status == EXIT_STATUS_OK && !process->stopped_early)
+        status = open_stores(process);
+    if (process->stopped_early)
+        return status;
     if (status == EXIT_STATUS_OK)
         status = check_membership(process);
     if (status != EXIT_STATUS_OK)
@@ -468,7 +479,7 @@ int server_command(int argc, char **argv)
         log_setup((enum log_level)process->options.log_level,
                   (enum log_format)process->options.log_format, process->options.id);
         status = open_all(process);
-        if (status == EXIT_STATUS_OK)
+        if (status == EXIT_STATUS_OK && !process->stopped_early)
             run(process);
         close_all(process);
         if (status == EXIT_STATUS_OK)

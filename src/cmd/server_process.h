@@ -27,6 +27,8 @@ struct process {
     struct event *sigterm, *sigint, *sighup;
     struct event *stop_timer;         /* polls for the end of an orderly stop */
     uint64_t stop_deadline_ms;        /* 0: not stopping */
+    bool must_discover;               /* no directory yet: the others are to be found */
+    bool stopped_early;               /* by a signal, before there was a cluster */
     bool must_join;                   /* no directory yet: a member is to be asked */
     char stored_raft_addr[ADDRESS_MAX + 1]; /* what stands in the directory */
     unsigned idle_looks;              /* how often in a row there was nothing left to do */
@@ -46,6 +48,13 @@ struct process {
 /* Fills process->config from the options: ids, members, identity without incarnation.  False
  * with a sentence in `why` (WHY_MAX bytes). */
 bool server_identity(struct process *process, char *why);
+/* The part of it for a node that begins a cluster, alone or with --peers. */
+bool server_begin(struct process *process, char *why);
+
+/* Finds the others (--discover) until it is known whether this node begins a cluster with them: its
+ * identity is filled in; or joins: must_join and options.join are set.  May take for ever.  False with a
+ * sentence in `why`.  *stopped: a signal came first. */
+bool server_discover(struct process *process, bool *stopped, char *why);
 
 /* Asks the nodes of --join to take this one in, until one does: fills cluster, id (unless it is set
  * already) and members.  False with a sentence in `why`: they will not. */

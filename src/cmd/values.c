@@ -253,6 +253,32 @@ bool value_addresses(const char *text, struct address_list *out, char *why)
     return true;
 }
 
+bool value_discover(const char *text, struct discover_source *out, char *why)
+{
+    char host[256], reason[HTTP_MESSAGE_MAX];
+    bool srv = strncmp(text, "dns-srv:", 8) == 0;
+    memset(out, 0, sizeof *out);
+    if (text[0] == '\0')
+        return true;
+    if (srv)
+        snprintf(host, sizeof host, "%s", text + 8);
+    size_t size = srv ? strlen(text + 8) : 1;
+    if ((!srv && strncmp(text, "dns:", 4) != 0) || size == 0 || size >= sizeof host ||
+        (srv && strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != size)) {
+        snprintf(why, WHY_MAX, "\"%.100s\" names no place to look: write dns:NAME:PORT, such as "
+                 "dns:holdfast.default.svc:9001, or dns-srv:NAME, such as "
+                 "dns-srv:_raft._tcp.holdfast.default.svc", text);
+        return false;
+    }
+    if (!srv && !address_parse(text + 4, false, host, &out->port, reason)) {
+        snprintf(why, WHY_MAX, "behind dns: %.500s", reason);
+        return false;
+    }
+    out->kind = srv ? DISCOVER_SRV : DISCOVER_DNS;
+    memcpy(out->name, host, sizeof out->name);
+    return true;
+}
+
 /* Edits (insert, delete, replace, swap of neighbours) from a to b; words are short. */
 static size_t edit_distance(const char *a, const char *b)
 {

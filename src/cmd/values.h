@@ -45,6 +45,17 @@ struct address_list {
 /* Addresses by commas, each once; "" is the empty list. */
 bool value_addresses(const char *text, struct address_list *out, char *why);
 
+/* Where the other nodes are to be found: "dns:NAME:PORT" (A or AAAA records), "dns-srv:NAME". */
+enum discover_kind { DISCOVER_NOT, DISCOVER_DNS, DISCOVER_SRV };
+
+struct discover_source {
+    enum discover_kind kind;
+    uint16_t port; /* of dns: */
+    char name[256];
+};
+
+bool value_discover(const char *text, struct discover_source *out, char *why);
+
 /* The word that was probably meant, or NULL if none is near. */
 const char *nearest_word(const char *word, const char *const *words, size_t n);
 

@@ -184,6 +184,8 @@ void members_add(struct call *call);
 void members_delete(struct call *call);
 void members_post(struct call *call);
 void members_leader(struct call *call);
+/* On the raft port alone, so without a call. */
+void whois_get(struct server *server, struct http_request *request);
 void info_cluster(struct call *call);
 void info_status(struct call *call);
 void info_version(struct call *call);

@@ -85,6 +85,11 @@ void server_handle(void *server, struct http_request *request)
         call_begin(server, request);
         return;
     }
+    if (http_request_method(request) == HTTP_GET &&
+        slice_equal(http_request_path(request), slice_text("/raft/whois"))) {
+        whois_get(server, request);
+        return;
+    }
     size_t size = reply_error_body("no_route", "this port is for the nodes of the cluster", body,
                                    sizeof body);
     http_reply(request, 404, "application/json", NULL, 0, slice_of(body, size));

@@ -19,9 +19,9 @@ import sources
 
 LIBC_PURE = {"limits.h", "stdalign.h", "stdarg.h", "stdbool.h", "stddef.h", "stdint.h", "string.h"}
 LIBC = LIBC_PURE | {
-    "arpa/inet.h", "assert.h", "ctype.h", "dirent.h", "errno.h", "fcntl.h", "ftw.h", "getopt.h",
+    "arpa/inet.h", "arpa/nameser.h", "assert.h", "ctype.h", "dirent.h", "errno.h", "fcntl.h", "ftw.h", "getopt.h",
     "inttypes.h", "libgen.h", "malloc.h", "math.h", "netdb.h", "netinet/in.h", "netinet/tcp.h", "poll.h",
-    "pthread.h", "signal.h", "spawn.h", "stdatomic.h", "stdio.h", "stdlib.h", "strings.h",
+    "pthread.h", "resolv.h", "signal.h", "spawn.h", "stdatomic.h", "stdio.h", "stdlib.h", "strings.h",
     "sys/epoll.h", "sys/eventfd.h", "sys/file.h", "sys/ioctl.h", "sys/mman.h", "sys/prctl.h",
     "sys/queue.h", "sys/random.h", "sys/resource.h", "sys/sendfile.h", "sys/socket.h",
     "sys/stat.h", "sys/statvfs.h", "sys/syscall.h", "sys/sysmacros.h", "sys/time.h", "sys/types.h", "sys/uio.h",

@@ -134,6 +134,36 @@ START_TEST(wrong_values_are_told_what_would_be_right)
 }
 END_TEST
 
+START_TEST(where_to_look_for_others)
+{
+    ck_assert_msg(load("--discover=dns:holdfast.default.svc:9001", "--expect=3", NULL), "%s", why);
+    ck_assert_int_eq(options.discover.kind, DISCOVER_DNS);
+    ck_assert_str_eq(options.discover.name, "holdfast.default.svc");
+    ck_assert_uint_eq(options.discover.port, 9001);
+    ck_assert_uint_eq(options.expect, 3);
+    ck_assert_msg(load("--discover=dns-srv:_raft._tcp.holdfast", "--dns-server=10.0.0.1:53", NULL), "%s", why);
+    ck_assert_int_eq(options.discover.kind, DISCOVER_SRV);
+    ck_assert_str_eq(options.discover.name, "_raft._tcp.holdfast");
+    ck_assert_str_eq(options.dns_server, "10.0.0.1:53");
+    ck_assert_uint_eq(options.expect, 0);
+    ck_assert_msg(load("--discover=dns:a:1", "--replace=node2", NULL), "%s", why);
+    ck_refused("names no place to look", "--discover=holdfast:9001", NULL);
+    ck_refused("names no place to look", "--discover=dns-srv:", NULL);
+    ck_refused("names no place to look", "--discover=dns-srv:a b", NULL);
+    ck_refused("behind dns:", "--discover=dns:holdfast", NULL);
+    ck_refused("behind dns:", "--discover=dns:holdfast:0", NULL);
+    ck_refused("from 1 to 7", "--discover=dns:a:1", "--expect=8", NULL);
+    ck_refused("from 1 to 7", "--discover=dns:a:1", "--expect=0", NULL);
+    ck_refused("without peers", "--discover=dns:a:1", "--peers=b:1", NULL);
+    ck_refused("without join", "--discover=dns:a:1", "--join=b:1", NULL);
+    ck_refused("expect goes with discover", "--expect=3", NULL);
+    ck_refused("dns-server goes with discover", "--dns-server=10.0.0.1:53", NULL);
+    ck_refused("no IPv4 address", "--discover=dns:a:1", "--dns-server=localhost:53", NULL);
+    ck_refused("begins no cluster", "--discover=dns:a:1", "--expect=3", "--learner", NULL);
+    ck_refused("cannot reach", "--discover=dns:a:1", "--raft-addr=0.0.0.0:9001", NULL);
+}
+END_TEST
+
 START_TEST(more_than_seven_members_are_refused)
 {
     const char *six = "--peers=a:1,b:1,c:1,d:1,e:1,f:1";
@@ -225,6 +255,7 @@ int main(void)
     tcase_add_test(tests, the_own_address_among_the_peers_is_left_out);
     tcase_add_test(tests, an_empty_list_of_peers_is_one_node);
     tcase_add_test(tests, wrong_values_are_told_what_would_be_right);
+    tcase_add_test(tests, where_to_look_for_others);
     tcase_add_test(tests, more_than_seven_members_are_refused);
     tcase_add_test(tests, durations_and_sizes);
     tcase_add_test(tests, flags_go_before_the_environment_that_before_the_file);
