@@ -126,9 +126,9 @@ static void print_help(void)
 
 static int check_options(const struct options *options)
 {
-    if (options->join.n > 0)
+    if (options->join.n > 0 || options->discover.kind != DISCOVER_NOT)
         return usage_error("restore begins a new cluster: name its nodes with --peers; others --join "
-                           "later, without restore");
+                           "or --discover it later, without restore");
     if (options->storage != STORAGE_LMDB)
         return usage_error("restore makes a data directory, and --storage=memory has none");
     return EXIT_STATUS_OK;
