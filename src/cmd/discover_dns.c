@@ -26,7 +26,8 @@ struct lookup {
 /* The number of records in the answer; 0 as well if there is no such name; -1: see `why`. */
 static int ask(struct lookup *lookup, const char *name, ns_type type)
 {
-    int size = res_nsearch(&lookup->resolver, name, ns_c_in, type, lookup->answer, DNS_ANSWER_MAX);
+    int size = res_nsearch(&lookup->resolver, name, ns_c_in, (int)type, lookup->answer,
+                           DNS_ANSWER_MAX);
     int problem = lookup->resolver.res_h_errno;
     if (size < 0 && (problem == HOST_NOT_FOUND || problem == NO_DATA))
         return 0;
