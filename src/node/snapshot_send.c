@@ -337,13 +337,21 @@ static bool has_caught_up(const struct node *node, const struct snapshot_reader 
     return false;
 }
 
+/* Who was removed in the middle must not keep a place for its whole patience. */
+static bool has_left(const struct node *node, const struct snapshot_reader *reader)
+{
+    const struct configuration *now = configs_current(node);
+    return now != NULL && configuration_place(now, reader->id) < 0;
+}
+
 static void sweep(struct node *node, uint64_t now)
 {
     struct sender *s = &node->sender;
     for (int i = 0; i < SEND_READERS_MAX; i++) {
         struct snapshot_reader *reader = &s->readers[i];
         if (reader->id != 0 &&
-            ((!reader->opening && now >= reader->heard_ms + idle_ms(node)) || has_caught_up(node, reader)))
+            ((!reader->opening && now >= reader->heard_ms + idle_ms(node)) || has_caught_up(node, reader) ||
+             (!reader->opening && has_left(node, reader))))
             *reader = (struct snapshot_reader){ 0 };
     }
     for (int i = 0; i < SEND_COPIES_MAX; i++) {

@@ -68,7 +68,7 @@ struct real_node {
 /* Drawn from the seed.  Chances in per mille, times in microseconds. */
 struct real_options {
     uint32_t n, keys, clients;
-    uint32_t first, churn; /* nodes that begin the cluster; how often a fault is a change of the members */
+    uint32_t first, churn; /* nodes that begin the cluster; mean us between changes, or 0 */
     uint32_t loss, duplicate, late, unreachable;
     uint32_t delay_us, late_us, log_us, state_us;
     uint32_t fault_us, think_us, timeout_ms;
@@ -159,7 +159,7 @@ struct real_world {
     uint64_t acked_revision;        /* highest revision that a client was told */
 };
 
-enum real_event { REAL_TIMER, REAL_DELIVER, REAL_DISK, REAL_CLIENT, REAL_FAULT, REAL_RESTART, REAL_RESUME, REAL_GIVE_UP };
+enum real_event { REAL_TIMER, REAL_DELIVER, REAL_DISK, REAL_CLIENT, REAL_FAULT, REAL_CHANGE, REAL_RESTART, REAL_RESUME, REAL_GIVE_UP };
 
 struct real_world *real_world(void); /* one for all runs of this process */
 
@@ -210,7 +210,8 @@ void real_check_base(struct real_world *w, uint32_t i);
 
 /* ---- real_members.c */
 void real_members_options(struct real_world *w);
-void real_members_fault(struct real_world *w);
+void real_members_begin(struct real_world *w);
+void real_members_change(struct real_world *w);
 bool real_is_member(const struct real_world *w, uint32_t i); /* by the leader's configuration */
 bool real_members_settled(const struct real_world *w);
 /* has[i]: node i has it. */

@@ -12,8 +12,15 @@ void real_members_options(struct real_world *w)
     if (o->lease_hunt || sim_below(&w->random, 3) != 0)
         return;
     o->n = sim_between(&w->random, 4, SIM_NODES_MAX);
-    o->first = sim_between(&w->random, 1, 3);
-    o->churn = sim_between(&w->random, 100, 1000);
+    o->first = sim_between(&w->random, 1, 4);
+    o->churn = 1000 * sim_between(&w->random, 10, 200);
+}
+
+/* The members as the leader has them; NULL: nobody leads. */
+static const struct configuration *leaders(const struct real_world *w)
+{
+    int leader = real_leader(w);
+    return leader >= 0 ? configs_current(w->node[leader].node) : NULL;
 }
 
 /* ---- a change, asked of anybody */
@@ -36,13 +43,28 @@ static void wish_done(struct op *op)
     free(wish);
 }
 
+/* A node that is a member, or is none, if one is found soon; members of now as the leader has them. */
+static uint32_t draw_node(struct real_world *w, const struct configuration *now, bool member)
+{
+    uint32_t i = 0;
+    for (uint32_t tries = 0; tries < 8; tries++) {
+        i = sim_below(&w->random, w->options.n);
+        if (now == NULL || (configuration_place(now, w->peers[i].id) >= 0) == member)
+            break;
+    }
+    return i;
+}
+
+/* Mostly what makes sense: who is a member is not added, who is none is not removed. */
 static void draw_change(struct real_world *w, struct member_change *change)
 {
     static const enum member_change_type types[] = { MEMBER_ADD, MEMBER_ADD, MEMBER_ADD, MEMBER_REMOVE,
-                                                     MEMBER_REPLACE, MEMBER_PROMOTE, MEMBER_LEAD };
+                                                     MEMBER_REPLACE, MEMBER_REPLACE, MEMBER_PROMOTE,
+                                                     MEMBER_LEAD };
     struct sim_random *r = &w->random;
-    uint32_t i = sim_below(r, w->options.n), k = sim_below(r, w->options.n);
+    const struct configuration *now = sim_below(r, 8) == 0 ? NULL : leaders(w);
     change->type = types[sim_below(r, sizeof types / sizeof types[0])];
+    uint32_t i = draw_node(w, now, change->type != MEMBER_ADD), k = draw_node(w, now, false);
     change->id = w->peers[i].id;
     uint32_t newcomer = change->type == MEMBER_REPLACE ? k : i;
     change->newcomer = change->type == MEMBER_REPLACE ? w->peers[k].id : 0;
@@ -50,11 +72,19 @@ static void draw_change(struct real_world *w, struct member_change *change)
     snprintf(change->raft_addr, sizeof change->raft_addr, "%s", w->peers[newcomer].raft_addr);
 }
 
-void real_members_fault(struct real_world *w)
+void real_members_begin(struct real_world *w)
 {
-    uint32_t at = sim_below(&w->random, w->options.n);
-    if (w->options.churn == 0 || !sim_chance(&w->random, w->options.churn) || !real_is_up(w, at) ||
-        w->node[at].paused)
+    if (w->options.churn > 0)
+        sim_heap_add(&w->heap, w->now_us + sim_below(&w->random, 2 * w->options.churn), REAL_CHANGE, 0, 0, 0);
+}
+
+void real_members_change(struct real_world *w)
+{
+    int leader = real_leader(w);
+    uint32_t at = leader >= 0 && sim_below(&w->random, 2) == 0 ? (uint32_t)leader
+                                                               : sim_below(&w->random, w->options.n);
+    real_members_begin(w);
+    if (!real_is_up(w, at) || w->node[at].paused)
         return;
     struct wish *wish = memory_new(sizeof *wish);
     wish->world = w;
@@ -69,12 +99,6 @@ void real_members_fault(struct real_world *w)
 }
 
 /* ---- who counts */
-
-static const struct configuration *leaders(const struct real_world *w)
-{
-    int leader = real_leader(w);
-    return leader >= 0 ? configs_current(w->node[leader].node) : NULL;
-}
 
 bool real_is_member(const struct real_world *w, uint32_t i)
 {

@@ -130,6 +130,7 @@ static void begin(struct real_world *w)
     real_nodes_start(w);
     real_clients_start(w);
     sim_heap_add(&w->heap, w->now_us + sim_below(&w->random, 600000), REAL_FAULT, 0, 0, 0);
+    real_members_begin(w);
 }
 
 /* ---- faults */
@@ -292,7 +293,6 @@ static void disturb(struct real_world *w)
     hit(w, fault, i);
     if (w->options.log_keep != UINT64_MAX)
         real_snapshot_fault(w, crash);
-    real_members_fault(w);
     sim_heap_add(&w->heap, w->now_us + sim_below(&w->random, 2 * w->options.fault_us), REAL_FAULT, 0, 0, 0);
 }
 
@@ -366,6 +366,10 @@ static void happen(struct real_world *w)
     case REAL_FAULT:
         if (!w->healed)
             disturb(w);
+        break;
+    case REAL_CHANGE:
+        if (!w->healed)
+            real_members_change(w);
         break;
     case REAL_TIMER:
     case REAL_DISK:
