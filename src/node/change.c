@@ -68,9 +68,9 @@ void change_submit(struct node *node, struct op *op)
 /* ---- on the leader */
 
 /* The core's word on handing over; true: on its way. */
-static bool hand_over(struct node *node, raft_id to, uint64_t now_ms)
+static bool hand_over(struct node *node, raft_id to)
 {
-    struct raft_event event = { .type = RAFT_TRANSFER, .now = now_ms, .transfer.to = to };
+    struct raft_event event = { .type = RAFT_TRANSFER, .transfer.to = to };
     return core_step(node, &event, &(struct source){ 0 }) == RAFT_OK;
 }
 
@@ -84,7 +84,7 @@ static void begin_lead(struct node *node, struct op *op, uint64_t now_ms)
     } else if (to != 0 && !configs_is_voter(node, to)) {
         say(node, "a learner cannot lead: promote it first");
         refuse(node, op, ERR_BAD_REQUEST);
-    } else if (hand_over(node, to, now_ms)) {
+    } else if (hand_over(node, to)) {
         op->node_state = CHANGE_HANDING;
         op->node_a = node->config.identity.id;
         op->node_b = now_ms + 2 * (uint64_t)node->config.election_max_ms;
@@ -132,7 +132,7 @@ static void begin_change(struct node *node, struct op *op, uint64_t now_ms)
             refuse(node, op, err);
         return;
     }
-    if (removes_self(node, &wanted) && hand_over(node, 0, now_ms)) {
+    if (removes_self(node, &wanted) && hand_over(node, 0)) {
         op->node_state = CHANGE_HANDING;
         op->node_a = node->config.identity.id;
         op->node_b = now_ms + 2 * (uint64_t)node->config.election_max_ms;

@@ -111,8 +111,7 @@ void compact_pump(struct node *node)
     raft_term term = raft_term_at(node->raft, last);
     if (term == 0)
         return;
-    struct raft_event event = { .type = RAFT_COMPACTED, .now = node_now(node),
-                                .compacted.last = last };
+    struct raft_event event = { .type = RAFT_COMPACTED, .compacted.last = last };
     if (core_step(node, &event, &(struct source){ 0 }) != RAFT_OK)
         return;
     c->base = last;

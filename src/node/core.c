@@ -220,11 +220,12 @@ static void carry_out(struct node *node, const struct source *source)
         node_wake(node);
 }
 
-enum raft_status core_step(struct node *node, const struct raft_event *event,
+enum raft_status core_step(struct node *node, struct raft_event *event,
                            const struct source *source)
 {
     ASSERT(!node->stepping);
     node->stepping = true;
+    event->now = node_now(node);
     enum raft_status status = raft_step(node->raft, event, &node->update);
     if (status == RAFT_OK)
         carry_out(node, source);
@@ -250,7 +251,7 @@ void core_check_disk(struct node *node, uint64_t now_ms)
     if (unfit == node->unfit)
         return;
     node->unfit = unfit;
-    struct raft_event event = { .type = RAFT_DISK, .now = now_ms, .disk.stalled = unfit };
+    struct raft_event event = { .type = RAFT_DISK, .disk.stalled = unfit };
     enum raft_status status = core_step(node, &event, &(struct source){ 0 });
     ASSERT(status == RAFT_OK);
 }

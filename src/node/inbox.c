@@ -32,7 +32,7 @@ static void on_raft(struct node *node, raft_id from, const struct frame *frame, 
     struct raft_msg shorter;
     if (msg->from != from || msg->to != node->config.identity.id)
         return;
-    struct raft_event event = { .type = RAFT_RECV, .now = node_now(node), .recv.msg = msg };
+    struct raft_event event = { .type = RAFT_RECV, .recv.msg = msg };
     struct source source = { 0 };
     if (msg->type == RAFT_APPEND) {
         if (node->n_flights >= LOG_JOBS_MAX - 64)
@@ -146,8 +146,7 @@ void inbox_unreachable(void *arg, raft_id peer, enum lane lane)
     if (lane != LANE_BULK || node_peer(node, peer) == NULL)
         return;
     node_peer(node, peer)->silent = true;
-    struct raft_event event = { .type = RAFT_UNREACHABLE, .now = node_now(node),
-                                .unreachable.peer = peer };
+    struct raft_event event = { .type = RAFT_UNREACHABLE, .unreachable.peer = peer };
     if (!node->stepping)
         core_step(node, &event, &(struct source){ 0 });
 }

@@ -258,6 +258,17 @@ static enum err wanted_replace(struct node *node, const struct member_change *ch
     return OK;
 }
 
+/* A voter that is so far behind could hold up every write. */
+static bool needs_snapshot(const struct node *node, raft_id id)
+{
+    struct raft_progress members[RAFT_MEMBERS_MAX];
+    uint32_t n = raft_progress(node->raft, members);
+    for (uint32_t i = 0; i < n; i++)
+        if (members[i].id == id)
+            return members[i].snapshot;
+    return false;
+}
+
 static enum err wanted_promote(struct node *node, const struct member_change *change,
                                struct configuration *c, bool *satisfied)
 {
@@ -269,6 +280,10 @@ static enum err wanted_promote(struct node *node, const struct member_change *ch
         return OK;
     if (!reachable(node, change->id) && !change->force)
         return because(node, ERR_QUORUM_AT_RISK, "the learner at %.200s cannot be reached",
+                       c->raft_addr[i]);
+    if (needs_snapshot(node, change->id) && !change->force)
+        return because(node, ERR_QUORUM_AT_RISK,
+                       "the learner at %.200s has no state yet, it is about to get it whole",
                        c->raft_addr[i]);
     promote(c, change->id);
     if (voters_of(c) > VOTERS_MAX)
@@ -310,8 +325,7 @@ bool members_settled(const struct node *node)
 enum raft_status members_propose(struct node *node, const struct configuration *wanted)
 {
     node->wanted = *wanted;
-    struct raft_event event = { .type = RAFT_CHANGE, .now = node_now(node),
-                                .change.members = &node->wanted.members };
+    struct raft_event event = { .type = RAFT_CHANGE, .change.members = &node->wanted.members };
     return core_step(node, &event, &(struct source){ 0 });
 }
 
@@ -377,7 +391,7 @@ static bool gives_way(struct node *node, const struct configuration *wanted, uin
     if (now_ms < node->handover_ms)
         return true;
     node->handover_ms = now_ms + 2 * (uint64_t)node->config.election_max_ms;
-    struct raft_event event = { .type = RAFT_TRANSFER, .now = now_ms };
+    struct raft_event event = { .type = RAFT_TRANSFER };
     return core_step(node, &event, &(struct source){ 0 }) == RAFT_OK;
 }
 

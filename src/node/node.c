@@ -273,7 +273,7 @@ static void pump_hello(struct node *node, uint64_t now_ms)
 
 /* ---- turns */
 
-static void step_simple(struct node *node, const struct raft_event *event)
+static void step_simple(struct node *node, struct raft_event *event)
 {
     enum raft_status status = core_step(node, event, &(struct source){ 0 });
     ASSERT(status != RAFT_INVALID || event->type == RAFT_RECV);
@@ -282,22 +282,21 @@ static void step_simple(struct node *node, const struct raft_event *event)
 static void pump_core(struct node *node, uint64_t now_ms)
 {
     if (now_ms >= node->raft_deadline) {
-        struct raft_event tick = { .type = RAFT_TICK, .now = now_ms };
+        struct raft_event tick = { .type = RAFT_TICK };
         step_simple(node, &tick);
     }
     core_check_disk(node, now_ms);
     while (node->n_own > 0) {
         struct raft_msg msg = node->own[0];
         memmove(node->own, node->own + 1, --node->n_own * sizeof *node->own);
-        struct raft_event event = { .type = RAFT_RECV, .now = now_ms, .recv.msg = &msg };
+        struct raft_event event = { .type = RAFT_RECV, .recv.msg = &msg };
         step_simple(node, &event);
     }
     for (uint32_t i = 0; i < node->n_peers; i++) {
         struct peer *peer = &node->peers[i];
         if (peer->cut_short == 0)
             continue;
-        struct raft_event event = { .type = RAFT_SENT, .now = now_ms,
-                                    .sent = { peer->id, peer->cut_short } };
+        struct raft_event event = { .type = RAFT_SENT, .sent = { peer->id, peer->cut_short } };
         peer->cut_short = 0;
         step_simple(node, &event);
     }
@@ -374,7 +373,7 @@ static void pump_stop(struct node *node, uint64_t now_ms)
         !TAILQ_EMPTY(&node->gathering))
         return;
     node->transfer_asked = true;
-    struct raft_event event = { .type = RAFT_TRANSFER, .now = now_ms };
+    struct raft_event event = { .type = RAFT_TRANSFER };
     step_simple(node, &event);
 }
 

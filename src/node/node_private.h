@@ -261,7 +261,8 @@ struct source {
 };
 void node_say_hello(struct node *node);
 
-enum raft_status core_step(struct node *node, const struct raft_event *event,
+/* Sets the event's time: of this moment, since a turn has many steps and may be slow. */
+enum raft_status core_step(struct node *node, struct raft_event *event,
                            const struct source *source);
 void core_log_done(struct node *node, struct log_job *job);
 void core_check_disk(struct node *node, uint64_t now_ms);

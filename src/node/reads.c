@@ -175,7 +175,7 @@ void reads_pump(struct node *node)
         forward_read_index(node, round);
         return;
     }
-    struct raft_event event = { .type = RAFT_READ, .now = now, .read.tag = round->tag };
+    struct raft_event event = { .type = RAFT_READ, .read.tag = round->tag };
     enum raft_status status = core_step(node, &event, &(struct source){ 0 });
     if (status != RAFT_OK)
         put_back(node, round); /* the sweep's next turn may have more luck */

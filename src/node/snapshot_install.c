@@ -20,7 +20,7 @@ void install_verified(struct node *node)
     struct fetch *fetch = &node->fetch;
     const struct raft_members members =
         fetch->members_told ? fetch->configuration.members : *raft_members(node->raft, NULL, NULL);
-    struct raft_event event = { .type = RAFT_INSTALLED, .now = node_now(node) };
+    struct raft_event event = { .type = RAFT_INSTALLED };
     event.installed.last = fetch->info.index;
     event.installed.last_term = fetch->info.term;
     event.installed.members = &members;

@@ -93,8 +93,7 @@ static void propose(struct node *node)
 {
     struct op_list batch;
     uint32_t n = take_batch(node, &batch);
-    struct raft_event event = { .type = RAFT_PROPOSE, .now = node_now(node),
-                                .propose = { node->kinds, n } };
+    struct raft_event event = { .type = RAFT_PROPOSE, .propose = { node->kinds, n } };
     enum raft_status status = core_step(node, &event, &(struct source){ .ops = &batch });
     if (status != RAFT_OK) {
         TAILQ_CONCAT(&batch, &node->gathering, link);

@@ -14,6 +14,14 @@ seeds=${HOLDFAST_SEEDS:-$seeds} jobs=${HOLDFAST_JOBS:-2}
 "$sim" --tier 1 --seeds "$seeds" --jobs "$jobs"
 "$sim" --tier 2 --seeds "$seeds" --jobs "$jobs"
 
+# Seeds that once found something.
+for seed in 105 127571 217102; do
+    "$sim" --tier 1 --seed $seed > /dev/null
+done
+for seed in 121 1940 2844 25049; do
+    "$sim" --tier 2 --seed $seed > /dev/null
+done
+
 traces=$(mktemp -d)
 trap 'rm -rf "$traces"' EXIT
 for tier in 1 2; do

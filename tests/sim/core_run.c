@@ -471,12 +471,44 @@ static uint64_t catch_up_us(const struct core_world *w)
     return (most - least) * CATCH_UP_US;
 }
 
+/* The limit that docs/RAFT.md tells ("Changes of the members"): a learner by its own log has entries
+ * that no voter has, since a leader sent them and crashed before its own disk had them; it does not
+ * stand.  Another's uncommitted configuration wants its vote, which it must not give. */
+static bool waits_for_the_minority(const struct core_world *w)
+{
+    for (uint32_t i = 0; i < w->n; i++) {
+        const struct core_node *learner = w->node[i];
+        if (!is_well(w, i) || core_voters(core_config(w, learner)) >> i & 1)
+            continue;
+        for (uint32_t k = 0; k < w->n; k++) {
+            const struct core_node *n = w->node[k];
+            if (is_well(w, k) && core_voters(core_config(w, n)) >> i & 1 &&
+                learner->log.at[learner->log.last].term > n->log.at[n->log.last].term)
+                return w->minority != 0;
+        }
+    }
+    return false;
+}
+
+static void restart_minority(struct core_world *w)
+{
+    for (uint32_t i = 0; i < w->n; i++)
+        if (w->minority >> i & 1)
+            core_restart(w, i, 0);
+    w->minority = 0;
+}
+
 static void must_converge(struct core_world *w, const char *when)
 {
-    uint64_t end = w->now_us + LIVENESS_US + catch_up_us(w);
+    uint64_t patience = LIVENESS_US + catch_up_us(w), end;
     if (w->options.change > 0 && !w->node[0]->config.pre_vote)
-        end += 2 * LIVENESS_US; /* who was removed raises terms until there is a leader */
+        patience += 2 * LIVENESS_US; /* who was removed raises terms until there is a leader */
+    end = w->now_us + patience;
     while (!converged(w)) {
+        if (w->now_us >= end && waits_for_the_minority(w)) {
+            restart_minority(w);
+            end = w->now_us + patience;
+        }
         MUST(w->now_us < end, "I13: not converged within ten election timeouts %s", when);
         happen(w);
     }
@@ -542,10 +574,7 @@ static void return_minority(struct core_world *w)
 {
     if (w->minority == 0)
         return;
-    for (uint32_t i = 0; i < w->n; i++)
-        if (w->minority >> i & 1)
-            core_restart(w, i, 0);
-    w->minority = 0;
+    restart_minority(w);
     must_converge(w, "after the minority came back");
 }
 

@@ -48,6 +48,7 @@ struct member {
 struct cluster {
     struct cluster_options options;
     uint64_t now_ms, random;
+    uint32_t looks; /* at the clock */
     struct member members[CLUSTER_NODES_MAX];
     struct node_peer peers[CLUSTER_NODES_MAX];
     struct packets packets;
@@ -72,7 +73,10 @@ static uint64_t between(struct cluster *cluster, uint64_t low, uint64_t high)
 
 static uint64_t now_ms(void *arg)
 {
-    return ((struct member *)arg)->cluster->now_ms;
+    struct cluster *cluster = ((struct member *)arg)->cluster;
+    if (cluster->options.slow_turns > 0 && ++cluster->looks % cluster->options.slow_turns == 0)
+        cluster->now_ms++;
+    return cluster->now_ms;
 }
 
 static uint64_t now_us(void *arg)

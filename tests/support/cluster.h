@@ -16,6 +16,7 @@ struct cluster_options {
     uint32_t delay_min_ms, delay_max_ms; /* of a body on the network */
     uint32_t loss_percent, duplicate_percent;
     uint32_t disk_min_ms, disk_max_ms;   /* of one write */
+    uint32_t slow_turns;                 /* a millisecond passes at so many looks at the clock; 0: none */
     uint64_t log_keep;                   /* entries; 0: all */
     uint32_t snapshot_part;              /* bytes; 0: the node's default */
     uint64_t snapshot_rate;              /* bytes a second; 0: unlimited */

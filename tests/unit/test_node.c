@@ -425,6 +425,26 @@ START_TEST(a_leader_that_stops_hands_over_and_flushes)
 }
 END_TEST
 
+/* The clock moves on between the steps of one turn, which must never go back in time. */
+START_TEST(a_turn_may_take_time)
+{
+    for (uint32_t looks = 1; looks <= 7; looks++) {
+        struct cluster_options options = { .n = 3, .seed = 50 + looks, .delay_min_ms = 1,
+                                           .delay_max_ms = 2, .disk_min_ms = 1, .disk_max_ms = 3,
+                                           .slow_turns = 4 + looks };
+        struct cluster *cluster = cluster_new(&options);
+        uint32_t leader = must_lead(cluster);
+        struct client_op writes[20];
+        for (int i = 0; i < 20; i++)
+            client_put(cluster, leader, &writes[i], "a", "1", 5000);
+        node_stop(cluster_node(cluster, leader), 2000);
+        ck_assert(cluster_run_until(cluster, stopped, &leader, 5000));
+        must_put(cluster, (leader + 1) % 3, "a", "2");
+        cluster_free(cluster);
+    }
+}
+END_TEST
+
 /* The body with which `from` forwards a write to `to`, as the network may repeat it at any time. */
 static void deliver_forward(struct cluster *cluster, uint32_t from, uint32_t to, raft_term term)
 {
@@ -676,6 +696,7 @@ int main(void)
     tcase_add_test(one, entries_larger_than_one_append_reach_a_follower);
     tcase_add_test(one, any_node_tells_what_the_leader_knows);
     tcase_add_test(one, a_leader_that_stops_hands_over_and_flushes);
+    tcase_add_test(one, a_turn_may_take_time);
     tcase_add_test(one, a_condition_is_judged_when_applied);
     tcase_add_test(one, acknowledged_writes_survive_random_trouble);
     Suite *suite = suite_create("node");
