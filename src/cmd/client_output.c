@@ -2,6 +2,8 @@
 #include "client_session.h"
 #include "text.h"
 
+#include <holdfast/panic.h>
+
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -145,6 +147,7 @@ void client_print_bytes(struct holdfast_bytes bytes, bool percent)
 
 void table_add(struct table *table, const char *const *texts)
 {
+    ASSERT(table->columns <= TABLE_COLUMNS_MAX);
     void *cells = realloc(table->cells, (table->rows + 1) * sizeof *table->cells);
     if (cells == NULL)
         return;

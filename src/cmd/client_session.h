@@ -120,7 +120,7 @@ bool client_key(char *text, bool percent, struct holdfast_bytes *key);
 /* All of a file, malloced and NUL-terminated; NULL after saying why not. */
 char *client_read_all(FILE *file, const char *name, size_t max, size_t *size);
 
-enum { TABLE_COLUMNS_MAX = 12, TABLE_CELL_MAX = 300 };
+enum { TABLE_COLUMNS_MAX = 16, TABLE_CELL_MAX = 300 };
 struct table {
     size_t columns, rows;
     char (*cells)[TABLE_COLUMNS_MAX][TABLE_CELL_MAX];

@@ -268,6 +268,8 @@ START_TEST(status_is_a_table_of_all_nodes)
     ck_assert_msg(strncmp(out, "NODE ", 5) == 0, "%s", out);
     ck_assert_ptr_nonnull(strstr(out, "leader       node1   7"));
     ck_assert_ptr_nonnull(strstr(out, "unreachable"));
+    ck_assert_ptr_nonnull(strstr(out, "  VERSION  ALARMS\n"));
+    ck_assert_ptr_nonnull(strstr(out, "  0.1.0    -\n"));
     ck_assert_int_eq(run("status", "--endpoints", dead, "--timeout=300ms"), 3);
     close(fd);
 }
