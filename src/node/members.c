@@ -315,11 +315,13 @@ enum err members_wanted(struct node *node, const struct member_change *change,
     return because(node, ERR_BAD_REQUEST, "this is no change of the members");
 }
 
+/* Applied, too: who was removed by the last change must be known before anybody is added (B37). */
 bool members_settled(const struct node *node)
 {
     bool committed;
-    const struct raft_members *members = raft_members(node->raft, NULL, &committed);
-    return committed && !members->joint;
+    raft_index index;
+    const struct raft_members *members = raft_members(node->raft, &index, &committed);
+    return committed && !members->joint && statemachine_applied(node->sm) >= index;
 }
 
 enum raft_status members_propose(struct node *node, const struct configuration *wanted)

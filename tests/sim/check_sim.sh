@@ -18,7 +18,7 @@ seeds=${HOLDFAST_SEEDS:-$seeds} jobs=${HOLDFAST_JOBS:-2}
 for seed in 105 127571 217102; do
     "$sim" --tier 1 --seed $seed > /dev/null
 done
-for seed in 121 1940 2844 25049; do
+for seed in 121 1940 2844 25049 311714; do
     "$sim" --tier 2 --seed $seed > /dev/null
 done
 
