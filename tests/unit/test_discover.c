@@ -374,7 +374,7 @@ static void change_views(void)
     draw_view(&players[from]);
     for (unsigned i = 0; i < NODES; i++)
         if (draw(4) != 0)
-            strcpy(players[i].view, players[from].view);
+            memmove(players[i].view, players[from].view, sizeof players[i].view);
 }
 
 static void show_all(const char *view)
