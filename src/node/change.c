@@ -67,13 +67,6 @@ void change_submit(struct node *node, struct op *op)
 
 /* ---- on the leader */
 
-/* The core's word on handing over; true: on its way. */
-static bool hand_over(struct node *node, raft_id to)
-{
-    struct raft_event event = { .type = RAFT_TRANSFER, .transfer.to = to };
-    return core_step(node, &event, &(struct source){ 0 }) == RAFT_OK;
-}
-
 static void begin_lead(struct node *node, struct op *op, uint64_t now_ms)
 {
     raft_id to = change_of(op)->id;
@@ -84,7 +77,7 @@ static void begin_lead(struct node *node, struct op *op, uint64_t now_ms)
     } else if (to != 0 && !configs_is_voter(node, to)) {
         say(node, "a learner cannot lead: promote it first");
         refuse(node, op, ERR_BAD_REQUEST);
-    } else if (hand_over(node, to)) {
+    } else if (core_hand_over(node, to)) {
         op->node_state = CHANGE_HANDING;
         op->node_a = node->config.identity.id;
         op->node_b = now_ms + 2 * (uint64_t)node->config.election_max_ms;
@@ -93,13 +86,6 @@ static void begin_lead(struct node *node, struct op *op, uint64_t now_ms)
                                     : "the leadership is being handed over already");
         refuse(node, op, node_single(node) ? ERR_BAD_REQUEST : ERR_CHANGE_UNDER_WAY);
     }
-}
-
-/* "Removing the leader": another one does it, or the cluster would wait for an election. */
-static bool removes_self(const struct node *node, const struct configuration *wanted)
-{
-    int i = configuration_place(wanted, node->config.identity.id);
-    return i < 0 || !wanted->members.at[i].voter;
 }
 
 static void begin_change(struct node *node, struct op *op, uint64_t now_ms)
@@ -132,7 +118,8 @@ static void begin_change(struct node *node, struct op *op, uint64_t now_ms)
             refuse(node, op, err);
         return;
     }
-    if (removes_self(node, &wanted) && hand_over(node, 0)) {
+    /* "Removing the leader": another one does it, or the cluster would wait for an election. */
+    if (members_removes_self(node, &wanted) && core_hand_over(node, 0)) {
         op->node_state = CHANGE_HANDING;
         op->node_a = node->config.identity.id;
         op->node_b = now_ms + 2 * (uint64_t)node->config.election_max_ms;

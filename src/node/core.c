@@ -3,6 +3,7 @@
 #include "node_private.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static void log_role(struct node *node, enum raft_role before, raft_id leader_before)
@@ -231,6 +232,34 @@ enum raft_status core_step(struct node *node, struct raft_event *event,
         carry_out(node, source);
     node->stepping = false;
     return status;
+}
+
+bool core_hand_over(struct node *node, raft_id to)
+{
+    struct raft_event event = { .type = RAFT_TRANSFER, .transfer.to = to };
+    return core_step(node, &event, &(struct source){ 0 }) == RAFT_OK;
+}
+
+bool core_progress(const struct node *node, raft_id id, struct raft_progress *out)
+{
+    struct raft_progress all[RAFT_MEMBERS_MAX];
+    uint32_t n = raft_progress(node->raft, all);
+    for (uint32_t i = 0; i < n; i++) {
+        if (all[i].id == id) {
+            *out = all[i];
+            return true;
+        }
+    }
+    return false;
+}
+
+void core_save_meta(struct node *node, const char *key, const char *text)
+{
+    struct log_job *job = log_job_new(0, 1);
+    snprintf(job->meta[0].key, META_KEY_MAX, "%s", key);
+    snprintf(job->meta[0].text, META_TEXT_MAX, "%s", text);
+    job->submitted_us = node->host.now_us(node->host.arg);
+    node->log->ops->submit(node->log, job);
 }
 
 /* ---- a disk that hangs must not keep a leader in office (etcd #13527) */

@@ -46,12 +46,11 @@ static void record_first(struct node *node, struct peer *peer, const struct enve
 {
     memcpy(peer->incarnation, envelope->incarnation, INCARNATION_SIZE);
     peer->incarnation_saving = true;
-    struct log_job *job = log_job_new(0, 1);
-    peer_key(peer->id, job->meta[0].key);
-    to_hex(peer->incarnation, job->meta[0].text);
-    job->submitted_us = node->host.now_us(node->host.arg);
+    char key[META_KEY_MAX], text[META_TEXT_MAX];
+    peer_key(peer->id, key);
+    to_hex(peer->incarnation, text);
     log_info("met a peer", "peer=%016" PRIx64 " raft_addr=%s", peer->id, peer->raft_addr);
-    node->log->ops->submit(node->log, job);
+    core_save_meta(node, key, text);
 }
 
 static void removed_saved(struct node *node, const char *why)

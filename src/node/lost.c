@@ -33,12 +33,8 @@ void lost_load(struct node *node)
 
 static raft_index acknowledged_by(const struct node *node, raft_id id)
 {
-    struct raft_progress members[RAFT_MEMBERS_MAX];
-    uint32_t n = raft_progress(node->raft, members);
-    for (uint32_t i = 0; i < n; i++)
-        if (members[i].id == id)
-            return members[i].match;
-    return 0;
+    struct raft_progress progress;
+    return core_progress(node, id, &progress) ? progress.match : 0;
 }
 
 static void tell(struct node *node, raft_id to, raft_index index)
@@ -74,13 +70,11 @@ void lost_on_acknowledged(struct node *node, const struct frame *frame)
     if (!lost || node->lost)
         return;
     node->lost = true;
-    struct log_job *job = log_job_new(0, 1);
-    snprintf(job->meta[0].key, META_KEY_MAX, "%s", KEY);
-    snprintf(job->meta[0].text, META_TEXT_MAX,
+    char text[META_TEXT_MAX];
+    snprintf(text, sizeof text,
              "the log ends at entry %" PRIu64 ", but entry %" PRIu64
              " was acknowledged here in term %" PRIu64, last, index, term);
-    job->submitted_us = node->host.now_us(node->host.arg);
-    node->log->ops->submit(node->log, job);
+    core_save_meta(node, KEY, text);
 }
 
 void lost_saved(struct node *node, const struct log_job *job)

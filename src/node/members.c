@@ -23,25 +23,12 @@ static enum err because(struct node *node, enum err err, const char *format, ...
 
 /* ---- who can be reached */
 
-static bool progress_of(const struct node *node, raft_id id, struct raft_progress *out)
-{
-    struct raft_progress all[RAFT_MEMBERS_MAX];
-    uint32_t n = raft_progress(node->raft, all);
-    for (uint32_t i = 0; i < n; i++) {
-        if (all[i].id == id) {
-            *out = all[i];
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool heard_since(const struct node *node, raft_id id, uint64_t since_ms)
 {
     struct raft_progress progress;
     if (id == node->config.identity.id)
         return true;
-    return progress_of(node, id, &progress) && progress.last_contact != 0 &&
+    return core_progress(node, id, &progress) && progress.last_contact != 0 &&
            progress.last_contact > since_ms;
 }
 
@@ -227,7 +214,7 @@ static bool caught_up(struct node *node, raft_id id)
 {
     struct raft_progress progress;
     struct peer *peer = node_peer(node, id);
-    return peer != NULL && peer->caught_up > 0 && progress_of(node, id, &progress);
+    return peer != NULL && peer->caught_up > 0 && core_progress(node, id, &progress);
 }
 
 static enum err wanted_replace(struct node *node, const struct member_change *change,
@@ -258,17 +245,6 @@ static enum err wanted_replace(struct node *node, const struct member_change *ch
     return OK;
 }
 
-/* A voter that is so far behind could hold up every write. */
-static bool needs_snapshot(const struct node *node, raft_id id)
-{
-    struct raft_progress members[RAFT_MEMBERS_MAX];
-    uint32_t n = raft_progress(node->raft, members);
-    for (uint32_t i = 0; i < n; i++)
-        if (members[i].id == id)
-            return members[i].snapshot;
-    return false;
-}
-
 static enum err wanted_promote(struct node *node, const struct member_change *change,
                                struct configuration *c, bool *satisfied)
 {
@@ -281,7 +257,9 @@ static enum err wanted_promote(struct node *node, const struct member_change *ch
     if (!reachable(node, change->id) && !change->force)
         return because(node, ERR_QUORUM_AT_RISK, "the learner at %.200s cannot be reached",
                        c->raft_addr[i]);
-    if (needs_snapshot(node, change->id) && !change->force)
+    /* A voter that is so far behind could hold up every write. */
+    struct raft_progress progress;
+    if (core_progress(node, change->id, &progress) && progress.snapshot && !change->force)
         return because(node, ERR_QUORUM_AT_RISK,
                        "the learner at %.200s has no state yet, it is about to get it whole",
                        c->raft_addr[i]);
@@ -361,7 +339,7 @@ static bool look_at_learner(struct node *node, uint32_t i, uint64_t now_ms,
     raft_id id = current->members.at[i].id;
     struct peer *peer = node_peer(node, id);
     struct raft_progress progress;
-    if (peer == NULL || !progress_of(node, id, &progress))
+    if (peer == NULL || !core_progress(node, id, &progress))
         return false;
     if (peer->learner_since_ms == 0)
         peer->learner_since_ms = now_ms;
@@ -384,17 +362,21 @@ static bool look_at_learner(struct node *node, uint32_t i, uint64_t now_ms,
     return false;
 }
 
+bool members_removes_self(const struct node *node, const struct configuration *wanted)
+{
+    int i = configuration_place(wanted, node->config.identity.id);
+    return i < 0 || !wanted->members.at[i].voter;
+}
+
 /* A leader that is replaced lets another one do it. */
 static bool gives_way(struct node *node, const struct configuration *wanted, uint64_t now_ms)
 {
-    int i = configuration_place(wanted, node->config.identity.id);
-    if (i >= 0 && wanted->members.at[i].voter)
+    if (!members_removes_self(node, wanted))
         return false;
     if (now_ms < node->handover_ms)
         return true;
     node->handover_ms = now_ms + 2 * (uint64_t)node->config.election_max_ms;
-    struct raft_event event = { .type = RAFT_TRANSFER };
-    return core_step(node, &event, &(struct source){ 0 }) == RAFT_OK;
+    return core_hand_over(node, 0);
 }
 
 void members_policy(struct node *node, uint64_t now_ms)
@@ -441,11 +423,7 @@ void members_note_removed(struct node *node, const char *why)
         return;
     node->removed = true;
     log_warn("this node was removed from the cluster", "why=\"%s\"", why);
-    struct log_job *job = log_job_new(0, 1);
-    snprintf(job->meta[0].key, sizeof job->meta[0].key, "%s", REMOVED_ROW);
-    snprintf(job->meta[0].text, sizeof job->meta[0].text, "%.500s", why);
-    job->submitted_us = node->host.now_us(node->host.arg);
-    node->log->ops->submit(node->log, job);
+    core_save_meta(node, REMOVED_ROW, why);
 }
 
 void members_check_removed(struct node *node)

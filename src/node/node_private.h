@@ -264,6 +264,12 @@ void node_say_hello(struct node *node);
 /* Sets the event's time: of this moment, since a turn has many steps and may be slow. */
 enum raft_status core_step(struct node *node, struct raft_event *event,
                            const struct source *source);
+/* True: the leadership is on its way to `to` (0: the most advanced voter). */
+bool core_hand_over(struct node *node, raft_id to);
+/* What the core knows of a member; false: nothing, it is none. */
+bool core_progress(const struct node *node, raft_id id, struct raft_progress *out);
+/* A row of the log's meta, durable when the job comes back (log_done). */
+void core_save_meta(struct node *node, const char *key, const char *text);
 void core_log_done(struct node *node, struct log_job *job);
 void core_check_disk(struct node *node, uint64_t now_ms);
 
@@ -340,6 +346,8 @@ enum err members_wanted(struct node *node, const struct member_change *change,
 enum err members_check_quorum(struct node *node, const struct configuration *wanted,
                               uint64_t since_ms);
 enum raft_status members_propose(struct node *node, const struct configuration *wanted);
+/* This node would have no vote any more: another one has to lead. */
+bool members_removes_self(const struct node *node, const struct configuration *wanted);
 /* No change is under way. */
 bool members_settled(const struct node *node);
 void members_policy(struct node *node, uint64_t now_ms);

@@ -329,12 +329,9 @@ void send_done(struct node *node, struct snapshot_job *job)
 
 static bool has_caught_up(const struct node *node, const struct snapshot_reader *reader)
 {
-    struct raft_progress members[RAFT_MEMBERS_MAX];
-    uint32_t n = raft_progress(node->raft, members);
-    for (uint32_t i = 0; i < n; i++)
-        if (members[i].id == reader->id)
-            return !reader->opening && members[i].match >= reader->copy->info.index;
-    return false;
+    struct raft_progress progress;
+    return !reader->opening && core_progress(node, reader->id, &progress) &&
+           progress.match >= reader->copy->info.index;
 }
 
 /* Who was removed in the middle must not keep a place for its whole patience. */

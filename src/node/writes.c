@@ -155,7 +155,9 @@ static void tell_result(struct node *node, struct op *op, const struct command_r
                 result->err == OK ? OUTCOME_APPLIED : OUTCOME_NOT_APPLIED);
 }
 
-static void orphan_applied(struct node *node, raft_index index, raft_term term,
+/* Those up to `index`, whose entry came to `result`; NULL: a snapshot took the place of all of them,
+ * and nobody here knows what they came to. */
+static void settle_orphans(struct node *node, raft_index index, raft_term term,
                            const struct command_result *result)
 {
     raft_index first = UINT64_MAX;
@@ -166,11 +168,13 @@ static void orphan_applied(struct node *node, raft_index index, raft_term term,
             continue;
         }
         TAILQ_REMOVE(&node->orphans, op, link);
-        if (op->node_a == index && (op->node_b == term || mutant("answers-a-stranger"))) {
+        if (result == NULL && !mutant("jumped-write-tried-again"))
+            writes_done(node, op, ERR_TIMEOUT, OUTCOME_UNKNOWN);
+        else if (result != NULL && op->node_a == index &&
+                 (op->node_b == term || mutant("answers-a-stranger")))
             tell_result(node, op, result);
-        } else {
+        else
             writes_retry(node, op);
-        }
     }
     node->orphans_first = first;
 }
@@ -179,7 +183,7 @@ void writes_applied(struct node *node, raft_index index, raft_term term,
                     const struct command_result *result)
 {
     if (node->orphans_first <= index)
-        orphan_applied(node, index, term, result);
+        settle_orphans(node, index, term, result);
     struct op *op = TAILQ_FIRST(&node->proposed);
     if (op == NULL || op->node_a != index)
         return;
@@ -190,20 +194,7 @@ void writes_applied(struct node *node, raft_index index, raft_term term,
 
 void writes_jumped(struct node *node, raft_index index)
 {
-    raft_index first = UINT64_MAX;
-    struct op *op, *next;
-    TAILQ_FOREACH_SAFE (op, &node->orphans, link, next) {
-        if (op->node_a > index) {
-            first = op->node_a < first ? op->node_a : first;
-            continue;
-        }
-        TAILQ_REMOVE(&node->orphans, op, link);
-        if (mutant("jumped-write-tried-again"))
-            writes_retry(node, op);
-        else
-            writes_done(node, op, ERR_TIMEOUT, OUTCOME_UNKNOWN);
-    }
-    node->orphans_first = first;
+    settle_orphans(node, index, 0, NULL);
 }
 
 void writes_lost_leadership(struct node *node)

@@ -152,6 +152,28 @@ static int try_open(const char *path, uint64_t map_bytes, MDB_env **out)
     return 0;
 }
 
+int lmdb_open_existing(const char *path, unsigned flags, uint64_t map_bytes, MDB_env **out)
+{
+    MDB_env *env;
+    int code = mdb_env_create(&env);
+    if (code != 0)
+        return code;
+    if (map_bytes > 0)
+        code = mdb_env_set_mapsize(env, map_bytes);
+    if (code == 0)
+        code = mdb_env_set_maxdbs(env, ENV_DBS_MAX);
+    if (code == 0)
+        code = mdb_env_open(env, path, MDB_NOTLS | flags, 0640);
+    if (code == 0)
+        code = lmdb_check_length(env);
+    if (code != 0) {
+        mdb_env_close(env);
+        return code;
+    }
+    *out = env;
+    return 0;
+}
+
 enum err lmdb_env_open(const char *path, uint64_t map_bytes, bool create, MDB_env **out,
                        char *message)
 {

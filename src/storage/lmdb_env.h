@@ -26,6 +26,10 @@ enum err storage_fail_code(char *message, int code, const char *what, const char
 MUST_CHECK enum err lmdb_env_open(const char *path, uint64_t map_bytes, bool create, MDB_env **out,
                                   char *message);
 
+/* Opens what is there, with LMDB's answer: a directory, or with MDB_NOSUBDIR a file; `flags` beside
+ * MDB_NOTLS.  map_bytes 0: as large as the file says.  Checks the length. */
+int lmdb_open_existing(const char *path, unsigned flags, uint64_t map_bytes, MDB_env **out);
+
 /* 0, or MDB_CORRUPTED: the file is shorter than the pages that it tells of. */
 int lmdb_check_length(MDB_env *env);
 

@@ -31,29 +31,6 @@ static size_t databases(const struct look *look, const char *const **names)
 
 /* ---- opening */
 
-/* LMDB takes the size of the map from the file, so that it is the node's. */
-static int try_open(const char *path, uint64_t map_bytes, MDB_env **out)
-{
-    MDB_env *env;
-    int code = mdb_env_create(&env);
-    if (code != 0)
-        return code;
-    if (map_bytes > 0)
-        code = mdb_env_set_mapsize(env, map_bytes);
-    if (code == 0)
-        code = mdb_env_set_maxdbs(env, ENV_DBS_MAX);
-    if (code == 0)
-        code = mdb_env_open(env, path, MDB_RDONLY | MDB_NOTLS, 0640);
-    if (code == 0)
-        code = lmdb_check_length(env);
-    if (code != 0) {
-        mdb_env_close(env);
-        return code;
-    }
-    *out = env;
-    return 0;
-}
-
 static enum err open_env(struct look *look, char *message)
 {
     char file[ENV_PATH_MAX + 16];
@@ -63,9 +40,9 @@ static enum err open_env(struct look *look, char *message)
         return storage_fail(message, ERR_NOT_FOUND, "there is no %.300s", file);
     if (stat(file, &found) == 0 && found.st_size == 0)
         return storage_fail(message, ERR_CORRUPT, "%.300s is empty", file);
-    int code = try_open(look->path, 0, &look->env);
+    int code = lmdb_open_existing(look->path, MDB_RDONLY, 0, &look->env);
     if (code == ENOMEM || code == EINVAL) /* little address space: as much as the file needs */
-        code = try_open(look->path, 1, &look->env);
+        code = lmdb_open_existing(look->path, MDB_RDONLY, 1, &look->env);
     return code == 0 ? OK : storage_fail_code(message, code, "read", look->path);
 }
 

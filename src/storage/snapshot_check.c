@@ -21,24 +21,8 @@ uint64_t snapshot_digest(uint64_t sum, uint64_t revision, uint64_t keys)
 
 enum err snapshot_open(const char *path, unsigned flags, uint64_t map_bytes, MDB_env **out)
 {
-    MDB_env *env;
-    int code = mdb_env_create(&env);
-    if (code != 0)
-        return lmdb_err(code);
-    if (map_bytes > 0)
-        code = mdb_env_set_mapsize(env, map_bytes);
-    if (code == 0)
-        code = mdb_env_set_maxdbs(env, ENV_DBS_MAX);
-    if (code == 0)
-        code = mdb_env_open(env, path, MDB_NOTLS | flags, 0640);
-    if (code == 0)
-        code = lmdb_check_length(env);
-    if (code != 0) {
-        mdb_env_close(env);
-        return lmdb_err(code);
-    }
-    *out = env;
-    return OK;
+    int code = lmdb_open_existing(path, flags, map_bytes, out);
+    return code == 0 ? OK : lmdb_err(code);
 }
 
 /* ---- rows */
