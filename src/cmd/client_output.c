@@ -45,7 +45,7 @@ enum command_status client_status_of(const struct holdfast_result *result)
 /* The node's hints are for people with curl; here some have words of their own. */
 static const char *hint_for(const struct holdfast_result *result)
 {
-    if (result->error == HOLDFAST_NOT_FOUND)
+    if (result->error == HOLDFAST_NOT_FOUND && strcmp(result->code, "key_not_found") == 0)
         return "holdfast list shows the keys that are there";
     if (result->error == HOLDFAST_CONDITION_FAILED)
         return "get it, decide anew, and write with the revision that it has then";

@@ -244,6 +244,10 @@ class Members(unittest.TestCase):
     def test_the_leadership_goes_where_it_is_asked_to(self):
         with Cluster(3) as cluster:
             cluster.wait_ready()
+            wait_for("every member has told its name", lambda: all(
+                member["name"]
+                for member in cluster.wait_leader().request("GET", "/cluster/info").json()["members"]))
+            cluster.wait_applied()
             for node in cluster.nodes:
                 status, said = command(cluster, "leader", "transfer", node.name)
                 self.assertEqual(status, 0, said)
