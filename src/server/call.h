@@ -6,11 +6,11 @@
 #ifndef HOLDFAST_SERVER_CALL_H
 #define HOLDFAST_SERVER_CALL_H
 
-#include "histogram.h"
 #include "json_out.h"
 #include "options.h"
 #include "problem.h"
 
+#include <holdfast/histogram.h>
 #include <holdfast/http.h>
 #include <holdfast/limits.h>
 #include <holdfast/node.h>

@@ -3,6 +3,20 @@
 
 #include <stdio.h>
 
+static void write_histogram(struct json_out *out, const char *name, const struct histogram *h)
+{
+    json_name(out, name);
+    json_open(out, '{');
+    json_member_u64(out, "count", h->count);
+    json_member_u64(out, "total", h->total);
+    json_member_u64(out, "mean", h->count > 0 ? h->total / h->count : 0);
+    json_member_u64(out, "p50", histogram_quantile(h, 500));
+    json_member_u64(out, "p90", histogram_quantile(h, 900));
+    json_member_u64(out, "p99", histogram_quantile(h, 990));
+    json_member_u64(out, "max", h->max);
+    json_close(out, '}');
+}
+
 static void write_requests(struct json_out *out, const struct server *server)
 {
     uint64_t total = 0;
@@ -45,18 +59,8 @@ static void write_latency(struct json_out *out, const struct server *server)
     };
     json_name(out, "latency_us");
     json_open(out, '{');
-    for (size_t i = 0; i < ROUTE_CLASSES; i++) {
-        const struct histogram *h = &server->latency[i];
-        json_name(out, names[i]);
-        json_open(out, '{');
-        json_member_u64(out, "count", h->count);
-        json_member_u64(out, "mean", h->count > 0 ? h->total_us / h->count : 0);
-        json_member_u64(out, "p50", histogram_quantile_us(h, 500));
-        json_member_u64(out, "p90", histogram_quantile_us(h, 900));
-        json_member_u64(out, "p99", histogram_quantile_us(h, 990));
-        json_member_u64(out, "max", h->max_us);
-        json_close(out, '}');
-    }
+    for (size_t i = 0; i < ROUTE_CLASSES; i++)
+        write_histogram(out, names[i], &server->latency[i]);
     json_close(out, '}');
 }
 

@@ -1,6 +1,5 @@
-/* test_server_options.c - parameters, conditions, cursors, quantiles, quoted bytes. */
+/* test_server_options.c - parameters, conditions, cursors, quoted bytes. */
 #include "src/server/cursor.h"
-#include "src/server/histogram.h"
 #include "src/server/options.h"
 
 #include <check.h>
@@ -369,49 +368,6 @@ START_TEST(what_is_not_our_cursor_is_refused)
 }
 END_TEST
 
-/* ---- quantiles */
-
-START_TEST(quantiles_are_within_a_sixteenth)
-{
-    static struct histogram histogram;
-    ck_assert_uint_eq(histogram_quantile_us(&histogram, 500), 0);
-    for (uint64_t us = 1; us <= 100000; us++)
-        histogram_add(&histogram, us);
-    static const struct {
-        unsigned per_mille;
-        uint64_t exact;
-    } rows[] = { { 500, 50000 }, { 900, 90000 }, { 990, 99000 }, { 1000, 100000 } };
-    for (size_t i = 0; i < 4; i++) {
-        uint64_t found = histogram_quantile_us(&histogram, rows[i].per_mille);
-        ck_assert_uint_ge(found, rows[i].exact);
-        ck_assert_uint_le(found, rows[i].exact + rows[i].exact / 16);
-    }
-    ck_assert_uint_eq(histogram.max_us, 100000);
-    memset(&histogram, 0, sizeof histogram);
-    histogram_add(&histogram, UINT64_MAX); /* absurd, and yet no overflow */
-    histogram_add(&histogram, 0);
-    ck_assert_uint_eq(histogram_quantile_us(&histogram, 500), 0);
-    ck_assert(histogram_quantile_us(&histogram, 1000) == UINT64_MAX);
-}
-END_TEST
-
-START_TEST(each_value_lies_in_its_bucket)
-{
-    for (unsigned bit = 0; bit < 36; bit++) {
-        for (uint64_t step = 0; step <= 2; step++) {
-            static struct histogram one;
-            uint64_t us = ((uint64_t)1 << bit) + step - 1;
-            memset(&one, 0, sizeof one);
-            histogram_add(&one, us);
-            one.max_us = UINT64_MAX; /* so that the bucket's own bound shows */
-            uint64_t bound = histogram_quantile_us(&one, 500);
-            ck_assert_msg(bound >= us && (bound - us <= us / 16 || bound == UINT64_MAX),
-                          "%llu: %llu", (unsigned long long)us, (unsigned long long)bound);
-        }
-    }
-}
-END_TEST
-
 /* ---- quoted bytes */
 
 START_TEST(quotes_are_printable_and_short)
@@ -446,8 +402,6 @@ int main(void)
     tcase_add_test(tcase, a_cursor_goes_with_its_own_list_only);
     tcase_add_test(tcase, a_cursor_holds_any_key);
     tcase_add_test(tcase, what_is_not_our_cursor_is_refused);
-    tcase_add_test(tcase, quantiles_are_within_a_sixteenth);
-    tcase_add_test(tcase, each_value_lies_in_its_bucket);
     tcase_add_test(tcase, quotes_are_printable_and_short);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
